@@ -1,0 +1,1 @@
+"""The operator: reconciles Orchestrations, events, schedules and pools in a cluster."""

@@ -1,0 +1,1 @@
+"""Durable execution for Python: orchestrations that outlive the processes that run them."""
