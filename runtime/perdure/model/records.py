@@ -1,0 +1,110 @@
+"""The history as it is stored: messages as they arrived, and one record for each turn.
+
+A message is written once, straight into the history of its instance, with the next sequence
+number. A turn consumes all messages up to some sequence number and adds one `TURN` record that
+holds everything it decided. What users call events is a view of these (`perdure.model.events`).
+
+Body by kind (JSON text; `ref` in brackets)::
+
+    STARTED             StartedBody                   [–]
+    ACTIVITY_COMPLETED  the result as it is           [operation]
+    ACTIVITY_FAILED     Failure                       [operation]
+    TIMER_FIRED         null                          [operation]
+    EVENT_RAISED        the data as it is             [event name]
+    CHILD_COMPLETED     the result as it is           [operation]
+    CHILD_FAILED        Failure                       [operation]
+    CANCEL_REQUESTED    the reason, a string          [–]
+    TURN                TurnBody                      [–]
+    TERMINATED          the reason, a string          [–]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from perdure.model.failure import Failure
+from perdure.model.ids import InstanceId, JsonText, OperationId
+
+
+class RecordKind(IntEnum):
+    """Stored as a small integer; numbers are never reused. Below `TURN`: messages."""
+
+    STARTED = 1
+    ACTIVITY_COMPLETED = 2
+    ACTIVITY_FAILED = 3
+    TIMER_FIRED = 4
+    EVENT_RAISED = 5
+    CHILD_COMPLETED = 7
+    CHILD_FAILED = 8
+    CANCEL_REQUESTED = 9
+    TURN = 20
+    TERMINATED = 21
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of an instance's history."""
+
+    seq: int
+    """1, 2, 3 … within the instance, over all its executions."""
+    execution: int
+    kind: RecordKind
+    ref: str | None
+    body: JsonText | None
+    at: datetime
+    """When it was written, by the database's clock."""
+
+
+class Outcome(StrEnum):
+    """How an execution ended."""
+
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    TERMINATED = "Terminated"
+    TIMED_OUT = "TimedOut"
+    CONTINUED_AS_NEW = "ContinuedAsNew"
+
+
+@dataclass(frozen=True, slots=True)
+class ParentLink:
+    """Where a child's outcome goes: the operation in the parent that awaits it."""
+
+    instance: InstanceId
+    execution: int
+    operation: OperationId
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedEvent:
+    """An event that the last execution did not read."""
+
+    name: str
+    data: JsonText | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartedBody:
+    """Why and with what an execution started."""
+
+    name: str
+    version: str | None
+    """As asked for; None: the latest that the replayer has."""
+    input: JsonText
+    """The arguments as one JSON object, by parameter name."""
+    parent: ParentLink | None = None
+    carried: tuple[CarriedEvent, ...] = ()
+    """Events that the last execution did not read, oldest first."""
+    custom_status: JsonText | None = None
+    """What the last execution had set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an execution ended, with what it returned or why it failed."""
+
+    outcome: Outcome
+    output: JsonText | None = None
+    failure: Failure | None = None
