@@ -1,0 +1,1 @@
+"""What a test of an orchestration, an activity or a provider needs."""

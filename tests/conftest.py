@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from perdure.testing.postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """One server for all tests of a run; a test that stops or kills one starts its own."""
+    # The data is thrown away with the folder, so nothing waits for the disk.
+    with EmbeddedPostgres(settings={"fsync": "off", "max_connections": "200"}) as server:
+        yield server
+
+
+@pytest.fixture
+async def database_url(postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
+    """A database of the test's own, empty; dropped afterwards whoever is still connected."""
+    name = f"test_{secrets.token_hex(6)}"
+    await _administer(postgres_server, f'create database "{name}"')
+    yield postgres_server.url_of(name)
+    await _administer(postgres_server, f'drop database "{name}" with (force)')
+
+
+async def _administer(server: EmbeddedPostgres, statement: str) -> None:
+    connection = await asyncpg.connect(server.url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
