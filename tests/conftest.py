@@ -5,11 +5,16 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from perdure.testing.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("perdure", deadline=None, print_blob=True)
+settings.load_profile("perdure")
 
 
 @pytest.fixture(scope="session")
