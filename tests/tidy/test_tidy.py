@@ -377,6 +377,30 @@ def test_the_lock_names_no_index_but_the_public_one() -> None:
     assert hosts == {"pypi.org", "files.pythonhosted.org"}
 
 
+def test_the_lock_was_made_from_the_dependencies_that_are_asked_for() -> None:
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
+    lock = tomllib.loads((_ROOT / "uv.lock").read_text())
+    metadata = next(p["metadata"] for p in lock["package"] if p["name"] == "perdure")
+    extras = project["project"]["optional-dependencies"].values()
+    wanted = [*project["project"]["dependencies"], *(name for extra in extras for name in extra)]
+    locked = [*metadata["requires-dist"]]
+    for group, names in project["dependency-groups"].items():
+        wanted += names
+        locked += metadata["requires-dev"][group]
+    assert sorted(re.sub(r"\[.*\]", "", each) for each in wanted) == sorted(
+        each["name"] + each.get("specifier", "") for each in locked
+    ), "Run `uv lock`"
+
+
+def test_an_application_that_imports_perdure_loads_no_command_line_and_no_kubernetes() -> None:
+    heavy = {"typer", "rich", "kopf", "kubernetes"}
+    program = f"import sys, perdure; print(*sorted({heavy} & set(sys.modules)))"
+    seen = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert seen.stdout.split() == []
+
+
 def test_the_changelog_keeps_its_shape() -> None:
     text = (_ROOT / "CHANGELOG.md").read_text()
     versions = re.findall(r"^## (.*)$", text, re.MULTILINE)
