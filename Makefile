@@ -105,7 +105,7 @@ test-cluster: $(READY) cluster-up images ## The suites that install the chart an
 
 .PHONY: bench
 bench: $(READY) ## Measure this checkout
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+	@$(BIN)/perdure bench $(ARGS)
 
 .PHONY: sizes
 sizes: $(READY) ## The longest files and functions: to look at, not to obey
