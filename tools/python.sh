@@ -12,9 +12,10 @@ python_will_do() { # PROGRAM
 }
 
 python_candidates() {
+  set +e # a folder that is not there is no error
   local version
   # The interpreter under the environment that is there already: no change without a need.
-  "$ROOT/.venv/bin/python" -c 'import sys; print(sys._base_executable)' 2>/dev/null || true
+  "$ROOT/.venv/bin/python" -c 'import sys; print(sys._base_executable)' 2>/dev/null
   for version in "${PYTHON_VERSIONS[@]}"; do
     echo "python$version"
     if command -v pyenv >/dev/null; then
@@ -66,9 +67,12 @@ python_from_packages() {
 # uv's own builds lie where not every network reaches; it says so within seconds.
 python_from_uv() {
   local old
-  old=$(command -v python3) && "$old" -c 'import ensurepip' 2>/dev/null ||
-    { install_packages python3 python3-venv && old=/usr/bin/python3; }
-  find_uv "$old"
+  old=$(command -v python3 || true)
+  if ! "$old" -c 'import ensurepip' 2>/dev/null; then
+    install_packages python3 python3-venv || return 1
+    old=/usr/bin/python3
+  fi
+  find_uv "$old" || return 1
   say "trying uv python install ${PYTHON_VERSIONS[0]}"
   UV_PYTHON_INSTALL_DIR=$CACHE/pythons UV_HTTP_TIMEOUT=15 UV_HTTP_RETRIES=0 \
     timeout 300 "$UV" python install --no-bin "${PYTHON_VERSIONS[0]}" >"$CACHE/logs/uv-python.log" 2>&1
@@ -82,11 +86,10 @@ python_from_source() {
   install_packages build-essential libbz2-dev libffi-dev liblzma-dev libreadline-dev libsqlite3-dev \
     libssl-dev uuid-dev xz-utils zlib1g-dev
   aside=$(mktemp -d "$CACHE/python.tmp.XXXXXX")
-  fetch_python_source "$mirror" "$version" "$aside"
+  fetch_python_source "$mirror" "$version" "$aside" || return 1
   logged python-build build_python "$aside"
   rm -rf "$PYTHON_BUILT"
-  mv "$aside/install$PYTHON_BUILT" "$PYTHON_BUILT"
-  rm -rf "$aside"
+  mv "$aside/install$PYTHON_BUILT" "$PYTHON_BUILT" && rm -rf "$aside"
 }
 
 # An apt of its own, so that the machine's lists of packages stay as they are.
@@ -96,15 +99,14 @@ fetch_python_source() { # MIRROR VERSION FOLDER
   mkdir -p "$3/lists/partial" "$3/archives/partial" "$3/source"
   echo "deb-src $1 trixie main" >"$3/sources.list"
   logged python-lists apt-get "${apt[@]}" update
-  (cd "$3/source" && logged python-fetch apt-get "${apt[@]}" source --download-only "python$2")
-  tar -xf "$3"/source/*.orig.tar.* -C "$3/source" --strip-components=1
+  (cd "$3" && logged python-fetch apt-get "${apt[@]}" source --download-only "python$2") &&
+    tar -xf "$(find "$3" -name '*.orig.tar.*' ! -name '*.asc')" -C "$3/source" --strip-components=1
 }
 
-build_python() { # FOLDER
-  (
-    cd "$1/source"
-    ./configure --prefix="$PYTHON_BUILT" --with-ensurepip=install
-    make -j"$(nproc)"
+# Chained, as the caller's `||` puts `set -e` out of force in here.
+build_python() ( # FOLDER
+  cd "$1/source" &&
+    ./configure --prefix="$PYTHON_BUILT" --with-ensurepip=install &&
+    make -j"$(nproc)" &&
     make install DESTDIR="$1/install"
-  )
-}
+)

@@ -2,7 +2,7 @@
 # The image of a cluster's node. kind's own where it can be pulled; else one with the same content,
 # put together from Debian packages, the programs of tools.sh and the base files in kind's module.
 
-NODE_IMAGE_KEY=$(cd "$HERE" && key_of tools/go.mod tools/go.sum tools.sh node-image.sh node/*)
+NODE_IMAGE_KEY=$(cd "$HERE" && key_of tools/go.mod tools/go.sum tools.sh base.sh node-image.sh node/*)
 LOCAL_NODE_IMAGE=perdure/node:$NODE_IMAGE_KEY
 
 # Sets NODE_IMAGE.
@@ -24,16 +24,6 @@ find_node_image() {
   logged node-image "building the node image $LOCAL_NODE_IMAGE; about a minute" build_node_image
 }
 
-# Ask for the manifest only: seconds, where a pull that must fail may take minutes.
-can_pull() { # IMAGE
-  docker image inspect "$1" >/dev/null 2>&1 || timeout 8 docker manifest inspect "$1" >/dev/null 2>&1
-}
-
-debian() { # mmdebstrap's arguments: a Debian 12 root without manuals
-  mmdebstrap --quiet --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' "$@"
-}
-
 build_node_image() (
   set -euo pipefail
   exec 2>&1
@@ -43,8 +33,8 @@ build_node_image() (
   root=$work/root
 
   # systemd of Debian 12 still lives with cgroup v1; that of Debian 13 does not.
-  debian --variant=extract --include=iptables,busybox-static bookworm "$work/net" &
-  debian --variant=minbase --include=systemd,conntrack,iptables,iproute2,ethtool,mount,kmod,ca-certificates \
+  debian_root --variant=extract --include=iptables,busybox-static bookworm "$work/net" &
+  debian_root --variant=minbase --include=systemd,conntrack,iptables,iproute2,ethtool,mount,kmod,ca-certificates \
     --include=curl,jq,procps,containerd,runc,containernetworking-plugins bookworm "$root"
   wait %1
   echo "Debian roots are ready"
