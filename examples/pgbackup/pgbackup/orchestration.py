@@ -34,8 +34,8 @@ async def pgbackup(
     """Back up every database (or `only` some), verified; then ask before deleting old backups."""
     if keep < 1:
         raise ValueError(f"keep is {keep}; at least the backup just made is kept: 1")
-    taken = ctx.utc_now()
-    backup = volume.backup_id(taken, str(ctx.new_guid()))
+    taken = ctx.now()
+    backup = volume.backup_id(taken, str(ctx.uuid4()))
     await activities.sweep(abandoned_after_hours)
     databases = await activities.list_databases() if only is None else only
     ctx.set_custom_status(f"{backup}: backing up {len(databases)} databases")
