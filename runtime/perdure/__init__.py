@@ -1,1 +1,43 @@
 """Durable execution for Python: orchestrations that outlive the processes that run them."""
+
+from perdure.errors import (
+    ActivityError,
+    ApplicationError,
+    OrchestrationCancelledError,
+    OrchestrationError,
+    OrchestrationTerminatedError,
+    OrchestrationTimedOutError,
+    PerdureError,
+)
+from perdure.model.policy import Retry
+from perdure.replay.context import OrchestrationContext
+from perdure.replay.current import current
+from perdure.replay.definitions import (
+    Activity,
+    ActivityContext,
+    OrchestrationDef,
+    activity,
+    orchestration,
+)
+from perdure.replay.futures import OperationHandle
+from perdure.replay.registry import Registry
+
+__all__ = [
+    "Activity",
+    "ActivityContext",
+    "ActivityError",
+    "ApplicationError",
+    "OperationHandle",
+    "OrchestrationCancelledError",
+    "OrchestrationContext",
+    "OrchestrationDef",
+    "OrchestrationError",
+    "OrchestrationTerminatedError",
+    "OrchestrationTimedOutError",
+    "PerdureError",
+    "Registry",
+    "Retry",
+    "activity",
+    "current",
+    "orchestration",
+]

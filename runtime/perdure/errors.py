@@ -6,6 +6,8 @@
     ├── AuthorError                the author of an orchestration or activity
     │   ├── NondeterminismError    code and history disagree; names both sides
     │   ├── ForbiddenCallError     something an orchestration may not do; names the remedy
+    │   ├── SpinningTurnError      a turn that does not come to rest
+    │   ├── HistoryLimitError      an execution with too many records; continue as new
     │   ├── NotRegisteredError     no definition of that name and version here
     │   ├── DefinitionError        a definition that cannot be registered
     │   └── PayloadError           a value that cannot be encoded, decoded, or is too large
@@ -44,6 +46,7 @@ __all__ = [
     "ConfigurationError",
     "DefinitionError",
     "ForbiddenCallError",
+    "HistoryLimitError",
     "InboxFullError",
     "InstanceExistsError",
     "InstanceFinishedError",
@@ -60,6 +63,7 @@ __all__ = [
     "PerdureError",
     "ProviderError",
     "ResultTimeoutError",
+    "SpinningTurnError",
 ]
 
 
@@ -80,6 +84,14 @@ class NondeterminismError(AuthorError):
 
 class ForbiddenCallError(AuthorError):
     """An orchestration did what only an activity may do; the message names the remedy."""
+
+
+class SpinningTurnError(AuthorError):
+    """A turn does not come to rest: its tasks wake one another without awaiting anything durable."""
+
+
+class HistoryLimitError(AuthorError):
+    """An execution has more records than it may; `continue_as_new` starts with fresh history."""
 
 
 class NotRegisteredError(AuthorError):

@@ -1,0 +1,331 @@
+"""Values to JSON text and back, by the types that user code declared.
+
+A value is encoded once, where it is made, and decoded once, where it is read; in between it is
+text that nobody looks into. Types decide both ways: a dataclass, pydantic model, `TypedDict`,
+`NamedTuple`, enum, union, generic, date, `Decimal`, `UUID` or `bytes` (base64) comes back as what
+it was. Nothing is ever pickled, and nothing is silently changed: a value that does not fit its
+declared type, a NaN, a lone surrogate or a payload over the limit is a `PayloadError` where it is
+made, not a surprise where it is read.
+
+Building the converter of a type costs milliseconds, using it less than a microsecond: so they are
+kept, one per type, for as long as the process lives.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from perdure.errors import PayloadError
+from perdure.model.failure import Failure, FailureCategory
+from perdure.model.ids import InstanceId, JsonText, OperationId
+from perdure.model.records import CarriedEvent, ParentLink, StartedBody
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "PAYLOAD_BYTES_MAX",
+    "decode",
+    "decode_failure",
+    "decode_object",
+    "decode_started",
+    "encode",
+    "encode_failure",
+    "encode_started",
+    "json_string",
+    "raw_json",
+]
+
+PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
+"""Largest encoded value: the arguments of one call together, one result, one event's data."""
+
+JSON_CONFIG = ConfigDict(
+    ser_json_bytes="base64",
+    val_json_bytes="base64",
+    ser_json_inf_nan="constants",  # so that they show, and can be refused
+    arbitrary_types_allowed=False,
+)
+
+T = TypeVar("T")
+_UNTYPED: Any = object()
+
+
+class _Adapter:
+    """Both directions for one type.
+
+    pydantic refuses a configuration for a type that could carry its own, although a plain
+    dataclass does not; such a type travels inside a one-tuple, whose brackets are cut off.
+    """
+
+    __slots__ = ("_adapter", "_wrapped")
+
+    def __init__(self, as_type: Any) -> None:
+        self._wrapped = False
+        try:
+            self._adapter: TypeAdapter[Any] = TypeAdapter(as_type, config=JSON_CONFIG)
+        except PydanticUserError as error:
+            if error.code != "type-adapter-config-unused":
+                raise
+            self._adapter = TypeAdapter(tuple[as_type], config=JSON_CONFIG)
+            self._wrapped = True
+
+    def dump(self, value: object) -> bytes:
+        if self._wrapped:
+            return self._adapter.dump_json((value,), warnings="error")[1:-1]
+        return self._adapter.dump_json(value, warnings="error")
+
+    def load(self, text: str) -> Any:
+        if self._wrapped:
+            return self._adapter.validate_json(f"[{text}]")[0]
+        return self._adapter.validate_json(text)
+
+
+_adapters: dict[Any, _Adapter] = {}
+
+
+def _adapter(as_type: Any) -> _Adapter:
+    """Find or build the converter of one type."""
+    try:
+        found = _adapters.get(as_type)
+    except TypeError:  # an unhashable Annotated[...]: built each time, which is rare
+        return _build(as_type)
+    if found is None:
+        found = _adapters[as_type] = _build(as_type)
+    return found
+
+
+def _build(as_type: Any) -> _Adapter:
+    try:
+        return _Adapter(as_type)
+    except Exception as error:
+        msg = (
+            f"values of type {type_name(as_type)} have no JSON form: {first_line(error)}; "
+            "use a dataclass, a pydantic model, a TypedDict or a built-in type"
+        )
+        raise PayloadError(msg) from error
+
+
+def encode(value: object, as_type: Any = _UNTYPED, *, what: str = "value") -> JsonText:
+    """Encode to compact JSON, by `as_type` or else by the value's own type.
+
+    Raises:
+        PayloadError: `what` does not fit the type, has no JSON form, or is too large.
+    """
+    try:
+        if as_type is _UNTYPED or as_type is Any:
+            data = to_json(value, bytes_mode="base64", inf_nan_mode="constants")
+        else:
+            data = _adapter(as_type).dump(value)
+    except (PydanticSerializationError, UnicodeEncodeError, ValueError, TypeError) as error:
+        raise PayloadError(_unencodable(what, value, as_type, error)) from error
+    return checked(data, what)
+
+
+def checked(data: bytes, what: str) -> JsonText:
+    """Refuse encoded data that is too large or is not JSON after all (NaN, Infinity)."""
+    if len(data) > PAYLOAD_BYTES_MAX:
+        raise PayloadError(too_large(what, len(data)))
+    if b"NaN" in data or b"Infinity" in data:
+        try:
+            from_json(data, allow_inf_nan=False)
+        except ValueError as error:
+            msg = f"{what} holds a NaN or an infinite number, which JSON cannot carry; use None"
+            raise PayloadError(msg) from error
+    return JsonText(data.decode())
+
+
+def too_large(what: str, size: int) -> str:
+    """Say how much too large, and what to do."""
+    return (
+        f"{what} is {size:,} bytes of JSON; the limit is {PAYLOAD_BYTES_MAX:,}. "
+        "Put the data into a store and pass its address"
+    )
+
+
+def decode[V](text: JsonText | None, as_type: type[V], *, what: str = "value") -> V:
+    """Decode JSON as a type; None reads as JSON null.
+
+    Raises:
+        PayloadError: `what` is not JSON, or does not fit the type.
+    """
+    try:
+        if as_type is Any or as_type is object:
+            return cast("V", from_json(text if text is not None else "null"))
+        return cast("V", _adapter(as_type).load(text if text is not None else "null"))
+    except ValidationError as error:
+        msg = f"{what} does not read as {type_name(as_type)}: {first_problem(error)}"
+        raise PayloadError(msg) from error
+    except ValueError as error:
+        msg = f"{what} is not JSON: {first_line(error)}"
+        raise PayloadError(msg) from error
+
+
+def decode_object(text: JsonText | None, *, what: str = "value") -> dict[str, Any]:
+    """Decode a JSON object without a type."""
+    value = decode(text, cast("type[object]", object), what=what)
+    if not isinstance(value, dict):
+        msg = f"{what} is not a JSON object but {type(value).__name__}"
+        raise PayloadError(msg)
+    return cast("dict[str, Any]", value)
+
+
+def _unencodable(what: str, value: object, as_type: Any, error: Exception) -> str:
+    """Name what was found and what was expected."""
+    text = str(error)
+    if "surrogates not allowed" in text:
+        return f"{what} holds half of a surrogate pair, which is not text; decode its source again"
+    if as_type is _UNTYPED or as_type is Any:
+        return f"{what} of type {type(value).__name__} has no JSON form: {first_line(error)}"
+    found = type(value).__name__
+    if "PydanticSerializationUnexpectedValue" in text:
+        return f"{what} is declared {type_name(as_type)}, found {found}: {_unexpected(text)}"
+    return f"{what} of type {found} has no JSON form: {first_line(error)}"
+
+
+def _unexpected(text: str) -> str:
+    """Cut pydantic's warning down to what differs."""
+    line = text.splitlines()[-1].strip()
+    inner = line.removeprefix("PydanticSerializationUnexpectedValue(").removesuffix(")")
+    return inner.replace(" - serialized value may not be as expected", "")
+
+
+def type_name(as_type: Any) -> str:
+    """Name a type as its author wrote it."""
+    if isinstance(as_type, type) and not getattr(as_type, "__args__", None):
+        return as_type.__qualname__
+    return str(as_type).replace("typing.", "")
+
+
+def first_line(error: BaseException) -> str:
+    """Keep an error from flooding a message."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say the first of pydantic's findings, with its place."""
+    problem = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    found = repr(problem["input"])
+    if len(found) > 80:  # noqa: PLR2004  one line is enough to recognise it
+        found = found[:77] + "..."
+    return f"{f'{place}: ' if place else ''}{problem['msg']} (found {found})"
+
+
+# ------------------------------------------------------------------ bodies of records
+
+
+def json_string(text: str) -> str:
+    """Quote a string as JSON."""
+    return to_json(text).decode()
+
+
+def raw_json(value: object) -> JsonText:
+    """Encode what `from_json` read, to the same compact text that it was read from."""
+    return JsonText(to_json(value).decode())
+
+
+def encode_failure(failure: Failure) -> JsonText:
+    """Encode a failure with its causes."""
+    parts = [
+        f'{{"category":{json_string(failure.category)},"type":{json_string(_clean(failure.type))}'
+        f',"message":{json_string(_clean(failure.message))}'
+    ]
+    if not failure.retryable:
+        parts.append(',"retryable":false')
+    if failure.details is not None:
+        parts.append(f',"details":{failure.details}')
+    if failure.traceback is not None:
+        parts.append(f',"traceback":{json_string(_clean(failure.traceback))}')
+    if failure.cause is not None:
+        parts.append(f',"cause":{encode_failure(failure.cause)}')
+    parts.append("}")
+    return JsonText("".join(parts))
+
+
+def _clean(text: str) -> str:
+    """Make any text storable: an error must not be lost because its message is odd."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def decode_failure(text: JsonText) -> Failure:
+    """Decode what `encode_failure` wrote."""
+    return failure_of(decode_object(text, what="a stored failure"))
+
+
+def failure_of(data: dict[str, Any]) -> Failure:
+    """Read a failure from its decoded JSON."""
+    try:
+        cause = data.get("cause")
+        return Failure(
+            category=FailureCategory(data["category"]),
+            type=data["type"],
+            message=data["message"],
+            retryable=data.get("retryable", True),
+            details=raw_json(data["details"]) if "details" in data else None,
+            traceback=data.get("traceback"),
+            cause=failure_of(cause) if cause is not None else None,
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        msg = f"a stored failure is damaged: {error!r}"
+        raise PayloadError(msg) from error
+
+
+def encode_carried(carried: Sequence[CarriedEvent]) -> str:
+    """Encode events that go on to the next execution."""
+    items = (
+        f'{{"name":{json_string(event.name)}'
+        f"{'' if event.data is None else f',"data":{event.data}'}}}"
+        for event in carried
+    )
+    return f"[{','.join(items)}]"
+
+
+def encode_started(body: StartedBody) -> JsonText:
+    """Encode the body of a `STARTED` record."""
+    parts = [f'{{"name":{json_string(body.name)}']
+    if body.version is not None:
+        parts.append(f',"version":{json_string(body.version)}')
+    parts.append(f',"input":{body.input}')
+    if (parent := body.parent) is not None:
+        parts.append(
+            f',"parent":{{"instance":{json_string(parent.instance)}'
+            f',"execution":{parent.execution},"operation":"{parent.operation}"}}'
+        )
+    if body.carried:
+        parts.append(f',"carried":{encode_carried(body.carried)}')
+    if body.custom_status is not None:
+        parts.append(f',"custom_status":{body.custom_status}')
+    parts.append("}")
+    return JsonText("".join(parts))
+
+
+def decode_started(text: JsonText) -> StartedBody:
+    """Decode what `encode_started` wrote."""
+    data = decode_object(text, what="a stored start")
+    try:
+        parent = data.get("parent")
+        return StartedBody(
+            name=data["name"],
+            version=data.get("version"),
+            input=raw_json(data["input"]),
+            parent=None
+            if parent is None
+            else ParentLink(
+                InstanceId(parent["instance"]),
+                parent["execution"],
+                OperationId(parent["operation"]),
+            ),
+            carried=tuple(
+                CarriedEvent(item["name"], raw_json(item["data"]) if "data" in item else None)
+                for item in data.get("carried", ())
+            ),
+            custom_status=raw_json(data["custom_status"]) if "custom_status" in data else None,
+        )
+    except (KeyError, TypeError) as error:
+        msg = f"a stored start is damaged: {error!r}"
+        raise PayloadError(msg) from error

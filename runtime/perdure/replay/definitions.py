@@ -1,0 +1,524 @@
+"""Activities and orchestrations as typed objects.
+
+Calling one inside an orchestration schedules it at once and returns a handle to await: so a
+fan-out is a list of calls. Checkers see the parameters and the result of the plain function, less
+its context. `.options()` returns a copy of the same type that asks for something else; the plain
+function stays at hand as `.fn`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from abc import ABC, abstractmethod
+from copy import copy
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Concatenate, Self, cast, overload
+
+from perdure.errors import DefinitionError, ForbiddenCallError
+from perdure.model.codec import decode, encode
+from perdure.model.ids import (
+    NAME_BYTES_MAX,
+    TAG_BYTES_MAX,
+    UNTAGGED,
+    InstanceId,
+    JsonText,
+    OperationId,
+)
+from perdure.replay.current import CURRENT, forbid_in_collector
+from perdure.replay.signature import Signature, locals_of_caller
+from perdure.replay.versions import check_version
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from perdure.model.policy import Retry
+    from perdure.replay.context import OrchestrationContext
+    from perdure.replay.futures import OperationHandle
+
+__all__ = ["Activity", "ActivityContext", "OrchestrationDef", "activity", "orchestration"]
+
+
+class _Unset:
+    """Tells an option left alone from one set to None."""
+
+
+_UNSET = _Unset()
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class ActivityContext(ABC):
+    """What the body of an activity may ask about itself; it asks by its first parameter's type."""
+
+    @property
+    @abstractmethod
+    def instance(self) -> InstanceId:
+        """The instance that wants the result."""
+
+    @property
+    @abstractmethod
+    def execution(self) -> int:
+        """Its execution: 1, and one more after every continue-as-new."""
+
+    @property
+    @abstractmethod
+    def operation(self) -> OperationId:
+        """The call within the execution."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this call, and for no other call."""
+        return f"{self.instance}/{self.execution}/{self.operation}"
+
+    @property
+    @abstractmethod
+    def attempt(self) -> int:
+        """1 on the first try."""
+
+    @property
+    @abstractmethod
+    def tag(self) -> str:
+        """The tag it was sent by; empty for none."""
+
+    @property
+    @abstractmethod
+    def is_cancelled(self) -> bool:
+        """True once the result is not wanted any more, or the executor shuts down."""
+
+    @property
+    @abstractmethod
+    def cancel_reason(self) -> str | None:
+        """Why, once `is_cancelled`."""
+
+    @abstractmethod
+    async def wait_cancelled(self) -> str:
+        """Wait until cancelled; return the reason. For async bodies."""
+
+    @property
+    @abstractmethod
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that adds the fields above."""
+
+
+class _Definition[**P, R]:
+    """What activities and orchestrations share: a name, a function, its signature."""
+
+    _kind = "definition"
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        name: str | None,
+        *,
+        has_context: bool,
+        locals_: Mapping[str, Any],
+    ) -> None:
+        self.name = checked_name(self._kind, name if name is not None else _name_of(fn))
+        self._fn = fn
+        self.signature = Signature(
+            f"{self._kind} {self.name!r}", fn, has_context=has_context, locals_=locals_
+        )
+        self.__name__ = self.name
+        self.__doc__ = fn.__doc__
+        self.__module__ = fn.__module__
+        self.__wrapped__ = fn
+
+    @property
+    def place(self) -> str:
+        """Where it is defined, as `file:line`."""
+        code = getattr(inspect.unwrap(self._fn), "__code__", None)
+        if code is None:
+            return self.__module__
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+    def encode_arguments(self, *args: P.args, **kwargs: P.kwargs) -> JsonText:
+        """Encode a call's arguments as one JSON object by name.
+
+        Raises:
+            PayloadError: an argument does not fit its type or is too large; it is named.
+            TypeError: an argument is missing or unknown; it is named.
+        """
+        return self.signature.encode(args, kwargs)
+
+    def decode_arguments(self, text: JsonText) -> dict[str, object]:
+        """Decode arguments, ready to be passed by keyword.
+
+        Raises:
+            PayloadError: an argument is missing, unknown or does not fit its type; it is named.
+        """
+        return self.signature.decode(text)
+
+    @property
+    def result_type(self) -> Any:
+        """What the function is annotated to return; `Any` if it does not say."""
+        self.signature.hints()
+        return self.signature.returns
+
+    def encode_result(self, value: R) -> JsonText:
+        """Encode what the function returned, by its annotation.
+
+        Raises:
+            PayloadError: it does not fit the annotation, or is too large.
+        """
+        return encode(value, self.result_type, what=f"the result of {self.signature.owner}")
+
+    def decode_result(self, text: JsonText | None) -> R:
+        """Decode a result by the annotation.
+
+        Raises:
+            PayloadError: it does not fit.
+        """
+        what = f"the result of {self.signature.owner}"
+        return cast("R", decode(text, self.result_type, what=what))
+
+    def _context(self) -> OrchestrationContext:
+        """Find the orchestration that calls."""
+        found = CURRENT.get()
+        if found is None:
+            msg = (
+                f"{self._kind} {self.name!r} was called where no orchestration runs; call it in a "
+                f"function decorated with @orchestration, or call the plain function "
+                f"{self.name}.fn(...){self._elsewhere}"
+            )
+            raise ForbiddenCallError(msg)
+        forbid_in_collector(f"{self._kind} {self.name!r}")
+        return found
+
+    _elsewhere = ""
+
+    def __repr__(self) -> str:
+        return f"<{self._kind} {self.name!r}>"
+
+
+class Activity[**P, R](_Definition[P, R]):
+    """A function that may touch the world: run at least once, its outcome recorded once."""
+
+    _kind = "activity"
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        *,
+        name: str | None = None,
+        tag: str = UNTAGGED,
+        retry: Retry | None = None,
+        timeout: timedelta | float | None = None,
+        locals_: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Define an activity; the decorator `activity` is the usual way.
+
+        Raises:
+            DefinitionError: name, tag, timeout or signature cannot be.
+        """
+        self.wants_context = _wants(fn, "ActivityContext", ActivityContext)
+        super().__init__(fn, name, has_context=self.wants_context, locals_=locals_ or {})
+        self.is_async = inspect.iscoroutinefunction(fn)
+        self.tag = _checked_tag(self.signature.owner, tag)
+        self.retry = retry
+        self.timeout = _checked_timeout(self.signature.owner, timeout)
+
+    @property
+    def fn(self) -> Callable[..., Any]:
+        """The plain function, for tests and for other activities."""
+        return self._fn
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> OperationHandle[R]:
+        """Schedule it now; await the handle for its result.
+
+        Raises:
+            ForbiddenCallError: no orchestration runs here.
+            PayloadError: an argument does not fit its type or is too large.
+        """
+        return self._context().engine.schedule_activity(
+            self.name,
+            self.signature.encode(args, kwargs),
+            self.tag,
+            self.retry,
+            self.timeout,
+            self.decode_result,
+        )
+
+    def options(
+        self,
+        *,
+        tag: str | _Unset = _UNSET,
+        retry: Retry | _Unset | None = _UNSET,
+        timeout: timedelta | float | _Unset | None = _UNSET,
+    ) -> Self:
+        """Return a copy that asks for another tag, retry policy, or time for one attempt."""
+        other = copy(self)
+        if not isinstance(tag, _Unset):
+            other.tag = _checked_tag(self.signature.owner, tag)
+        if not isinstance(retry, _Unset):
+            other.retry = retry
+        if not isinstance(timeout, _Unset):
+            other.timeout = _checked_timeout(self.signature.owner, timeout)
+        return other
+
+
+class OrchestrationDef[**P, R](_Definition[P, R]):
+    """A deterministic function that says what happens next; it outlives every process."""
+
+    _kind = "orchestration"
+    _elsewhere = ", or start it with Client.start(...)"
+
+    def __init__(
+        self,
+        fn: Callable[..., Coroutine[Any, Any, R]],
+        *,
+        name: str | None = None,
+        version: str = "1.0.0",
+        locals_: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Define an orchestration; the decorator `orchestration` is the usual way.
+
+        Raises:
+            DefinitionError: name, version or signature cannot be.
+        """
+        shown = name if name is not None else _name_of(fn)
+        if not inspect.iscoroutinefunction(fn):
+            msg = f"orchestration {shown!r} must be `async def`"
+            raise DefinitionError(msg)
+        parameters = list(inspect.signature(fn).parameters.values())
+        if not parameters or parameters[0].kind not in _POSITIONAL:
+            msg = f"orchestration {shown!r} must take `ctx: OrchestrationContext` first"
+            raise DefinitionError(msg)
+        super().__init__(fn, name, has_context=True, locals_=locals_ or {})
+        self.version = check_version(self.signature.owner, version)
+        self._child: InstanceId | None = None
+        self._asked: str | None = None
+
+    @property
+    def fn(self) -> Callable[Concatenate[OrchestrationContext, P], Coroutine[Any, Any, R]]:
+        """The plain coroutine function."""
+        return self._fn
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> OperationHandle[R]:
+        """Start it as a sub-orchestration now; await the handle for its result.
+
+        Raises:
+            ForbiddenCallError: no orchestration runs here.
+            PayloadError: an argument does not fit its type or is too large.
+        """
+        return self._context().engine.start_child(
+            self.name,
+            self._asked,
+            self._child,
+            self.signature.encode(args, kwargs),
+            self.decode_result,
+        )
+
+    def options(
+        self,
+        *,
+        instance_id: str | _Unset | None = _UNSET,
+        version: str | _Unset | None = _UNSET,
+    ) -> Self:
+        """Return a copy that starts under a given id, or at exactly a given version.
+
+        Without an id a child's derives from its parent and the call; without a version the
+        latest that is registered where its first turn runs is taken.
+        """
+        other = copy(self)
+        if not isinstance(instance_id, _Unset):
+            other._child = None if instance_id is None else InstanceId(instance_id)
+        if not isinstance(version, _Unset):
+            other._asked = None if version is None else check_version(self.signature.owner, version)
+        return other
+
+    def start_detached(self, *args: P.args, **kwargs: P.kwargs) -> InstanceId:
+        """Start it as an instance of its own that nobody waits for; return its id.
+
+        Raises:
+            ForbiddenCallError: no orchestration runs here.
+            PayloadError: an argument does not fit its type or is too large.
+        """
+        return self._context().engine.start_detached(
+            self.name, self._asked, self._child, self.signature.encode(args, kwargs)
+        )
+
+    @property
+    def asked_instance(self) -> InstanceId | None:
+        """The id that `.options(instance_id=...)` asked for."""
+        return self._child
+
+    @property
+    def asked_version(self) -> str | None:
+        """The version that `.options(version=...)` asked for; None: the latest."""
+        return self._asked
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+# ---------------------------------------------------------------------- decorators
+
+
+class _ActivityDecorator:
+    """What `@activity(...)` with options returns."""
+
+    def __init__(
+        self,
+        name: str | None,
+        tag: str,
+        retry: Retry | None,
+        timeout: timedelta | float | None,
+    ) -> None:
+        self._options = {"name": name, "tag": tag, "retry": retry, "timeout": timeout}
+
+    @overload
+    def __call__[**P, R](
+        self, fn: Callable[Concatenate[ActivityContext, P], Coroutine[Any, Any, R]], /
+    ) -> Activity[P, R]: ...
+    @overload
+    def __call__[**P, R](
+        self, fn: Callable[Concatenate[ActivityContext, P], R], /
+    ) -> Activity[P, R]: ...
+    @overload
+    def __call__[**P, R](self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Activity[P, R]: ...
+    @overload
+    def __call__[**P, R](self, fn: Callable[P, R], /) -> Activity[P, R]: ...
+    def __call__(self, fn: Callable[..., Any], /) -> Activity[..., Any]:
+        """Define the activity."""
+        options = cast("dict[str, Any]", self._options)
+        return Activity(fn, **options, locals_=locals_of_caller(1))
+
+
+@overload
+def activity[**P, R](
+    fn: Callable[Concatenate[ActivityContext, P], Coroutine[Any, Any, R]], /
+) -> Activity[P, R]: ...
+@overload
+def activity[**P, R](fn: Callable[Concatenate[ActivityContext, P], R], /) -> Activity[P, R]: ...
+@overload
+def activity[**P, R](fn: Callable[P, Coroutine[Any, Any, R]], /) -> Activity[P, R]: ...
+@overload
+def activity[**P, R](fn: Callable[P, R], /) -> Activity[P, R]: ...
+@overload
+def activity(
+    *,
+    name: str | None = None,
+    tag: str = UNTAGGED,
+    retry: Retry | None = None,
+    timeout: timedelta | float | None = None,
+) -> _ActivityDecorator: ...
+def activity(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    tag: str = UNTAGGED,
+    retry: Retry | None = None,
+    timeout: timedelta | float | None = None,
+) -> Activity[..., Any] | _ActivityDecorator:
+    """Make a function an activity: `@activity`, or `@activity(tag="gpu", retry=Retry(5))`.
+
+    Args:
+        fn: A plain or async function; its first parameter may be an `ActivityContext`.
+        name: What histories call it; by default the function's name.
+        tag: Which executors may run it; by default those that take untagged work.
+        retry: When to try again; by default never.
+        timeout: For one attempt, from its start; seconds or a timedelta.
+
+    Raises:
+        DefinitionError: name, tag, timeout or signature cannot be.
+    """
+    if fn is None:
+        return _ActivityDecorator(name, tag, retry, timeout)
+    return Activity(fn, locals_=locals_of_caller(1))
+
+
+class _OrchestrationDecorator:
+    """What `@orchestration(...)` with options returns."""
+
+    def __init__(self, name: str | None, version: str) -> None:
+        self._name, self._version = name, version
+
+    def __call__[**P, R](
+        self, fn: Callable[Concatenate[OrchestrationContext, P], Coroutine[Any, Any, R]], /
+    ) -> OrchestrationDef[P, R]:
+        """Define the orchestration."""
+        return OrchestrationDef(
+            fn, name=self._name, version=self._version, locals_=locals_of_caller(1)
+        )
+
+
+@overload
+def orchestration[**P, R](
+    fn: Callable[Concatenate[OrchestrationContext, P], Coroutine[Any, Any, R]], /
+) -> OrchestrationDef[P, R]: ...
+@overload
+def orchestration(
+    *, name: str | None = None, version: str = "1.0.0"
+) -> _OrchestrationDecorator: ...
+def orchestration(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    version: str = "1.0.0",
+) -> OrchestrationDef[..., Any] | _OrchestrationDecorator:
+    """Make an async function an orchestration.
+
+    Args:
+        fn: Takes an `OrchestrationContext` first.
+        name: What histories call it; by default the function's name.
+        version: Semantic version. A running instance goes on with the version it started with.
+
+    Raises:
+        DefinitionError: name, version or signature cannot be.
+    """
+    if fn is None:
+        return _OrchestrationDecorator(name, version)
+    return OrchestrationDef(fn, locals_=locals_of_caller(1))
+
+
+# -------------------------------------------------------------------------- checks
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    return str(getattr(fn, "__name__", type(fn).__name__))
+
+
+def _wants(fn: Callable[..., Any], name: str, kind: type[object]) -> bool:
+    """Tell whether the first parameter asks for the context, resolved or as text."""
+    parameters = list(inspect.signature(fn).parameters.values())
+    if not parameters:
+        return False
+    annotation: object = parameters[0].annotation
+    if isinstance(annotation, str):
+        return annotation.rpartition(".")[2].strip("\"'") == name
+    return isinstance(annotation, type) and issubclass(annotation, kind)
+
+
+def checked_name(kind: str, name: str) -> str:
+    """Refuse a name that cannot be stored or shown."""
+    size = len(name.encode(errors="replace"))
+    if not name or size > NAME_BYTES_MAX or _CONTROL.search(name):
+        msg = (
+            f"{kind} name {name[:80]!r} cannot be: it needs 1 to {NAME_BYTES_MAX} bytes of UTF-8 "
+            "without control characters"
+        )
+        raise DefinitionError(msg)
+    return name
+
+
+def _checked_tag(owner: str, tag: str) -> str:
+    if len(tag.encode(errors="replace")) > TAG_BYTES_MAX or _CONTROL.search(tag) or "," in tag:
+        msg = (
+            f"{owner}: tag {tag[:80]!r} cannot be: it may have {TAG_BYTES_MAX} bytes of UTF-8 at "
+            "most, without commas and control characters"
+        )
+        raise DefinitionError(msg)
+    return tag
+
+
+def _checked_timeout(owner: str, timeout: timedelta | float | None) -> timedelta | None:
+    if timeout is None:
+        return None
+    found = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    if found <= timedelta(0):
+        msg = f"{owner}: timeout is {found.total_seconds()} s; it must be more than 0"
+        raise DefinitionError(msg)
+    return found

@@ -1,0 +1,238 @@
+"""Arguments by name: one JSON object per call, encoded and decoded by the function's signature.
+
+By name, because then a parameter with a default can be added while calls are under way. All
+parameters of a function are one `TypedDict` to pydantic: a call is encoded in one step, and
+taken apart argument by argument only to say which one was wrong.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any, TypedDict, cast, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from perdure.errors import DefinitionError, PayloadError
+from perdure.model.codec import (
+    JSON_CONFIG,
+    PAYLOAD_BYTES_MAX,
+    checked,
+    encode,
+    first_line,
+    first_problem,
+    too_large,
+    type_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perdure.model.ids import JsonText
+
+__all__ = ["Signature"]
+
+_EMPTY = inspect.Parameter.empty
+
+
+class Signature:
+    """The parameters of one definition, less the context, and what it returns.
+
+    Annotations are resolved at first use, so that they may name what is defined further down.
+    """
+
+    __slots__ = (
+        "_adapter",
+        "_hints",
+        "_locals",
+        "fn",
+        "names",
+        "owner",
+        "positional",
+        "required",
+        "returns",
+    )
+
+    def __init__(
+        self,
+        owner: str,
+        fn: Callable[..., object],
+        *,
+        has_context: bool,
+        locals_: Mapping[str, Any],
+    ) -> None:
+        """Read the parameters of `fn`; `owner` is how messages name it.
+
+        Raises:
+            DefinitionError: a parameter cannot travel by name.
+        """
+        self.owner = owner
+        self.fn = fn
+        self._locals = locals_
+        self._adapter: TypeAdapter[Any] | None = None
+        self._hints: dict[str, Any] = {}
+        self.returns: Any = Any
+        parameters = list(inspect.signature(fn).parameters.values())[1 if has_context else 0 :]
+        for parameter in parameters:
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                msg = (
+                    f"{owner} takes {parameter}; arguments travel by name, so every parameter "
+                    "needs one: take a list or a dict instead"
+                )
+                raise DefinitionError(msg)
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                msg = f"{owner}: parameter {parameter.name!r} is positional-only; drop the `/`"
+                raise DefinitionError(msg)
+        self.names = tuple(p.name for p in parameters)
+        self.positional = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        self.required = frozenset(p.name for p in parameters if p.default is _EMPTY)
+
+    # ----------------------------------------------------------------- types
+
+    def resolve(self) -> TypeAdapter[Any]:
+        """Resolve annotations and build the converter, once.
+
+        Raises:
+            DefinitionError: an annotation names nothing, or a type has no JSON form.
+        """
+        if self._adapter is not None:
+            return self._adapter
+        hints = self.hints()
+        fields = {name: hints.get(name, Any) for name in self.names}
+        try:
+            arguments: Any = TypedDict("Arguments", fields, total=False)  # type: ignore[misc]  # made from a signature
+            arguments.__pydantic_config__ = ConfigDict(extra="forbid", **JSON_CONFIG)
+            self._adapter = TypeAdapter(arguments)
+        except Exception as error:
+            raise DefinitionError(self._untypable(fields, error)) from error
+        return self._adapter
+
+    def hints(self) -> dict[str, Any]:
+        """Resolve the annotations of all parameters, once."""
+        if self._hints:
+            return self._hints
+        try:
+            found = get_type_hints(self.fn, localns=dict(self._locals), include_extras=True)
+        except Exception as error:
+            msg = f"{self.owner}: an annotation cannot be resolved: {first_line(error)}"
+            raise DefinitionError(msg) from error
+        self.returns = found.get("return", Any)
+        found.setdefault("return", Any)
+        self._hints = found
+        return found
+
+    def _untypable(self, fields: dict[str, Any], error: Exception) -> str:
+        """Name the parameter whose type pydantic cannot convert."""
+        for name, hint in fields.items():
+            try:
+                TypeAdapter(tuple[hint])
+            except Exception as cause:  # noqa: BLE001  whatever it is, it is the answer
+                return (
+                    f"{self.owner}: parameter {name!r} is declared {type_name(hint)}, which has no "
+                    f"JSON form: {first_line(cause)}"
+                )
+        return f"{self.owner}: its parameters have no JSON form: {first_line(error)}"
+
+    # ---------------------------------------------------------------- encode
+
+    def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> JsonText:
+        """Encode the arguments of one call.
+
+        Raises:
+            PayloadError: an argument does not fit its type, or they are too large; named.
+            TypeError: an argument is missing, unknown or given twice; named.
+        """
+        adapter = self._adapter or self.resolve()
+        positional = self.positional
+        if kwargs or len(args) != len(self.names) or len(args) != len(positional):
+            values = self._bind(args, kwargs)
+        else:
+            values = dict(zip(positional, args, strict=True))
+        try:
+            data = adapter.dump_json(values, warnings="error")
+        except (PydanticSerializationError, ValueError, TypeError):
+            data = self._encode_each(values)
+        if len(data) > PAYLOAD_BYTES_MAX:
+            raise PayloadError(self._largest(values, len(data)))
+        return checked(data, f"the arguments of {self.owner}")
+
+    def _bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """Match arguments with parameters, as Python does, but say whose they are."""
+        if len(args) > len(self.positional):
+            msg = f"{self.owner} takes {len(self.positional)} positional arguments, got {len(args)}"
+            raise TypeError(msg)
+        values = dict(zip(self.positional, args, strict=False))
+        for name, value in kwargs.items():
+            if name in values:
+                msg = f"{self.owner} got argument {name!r} twice"
+                raise TypeError(msg)
+            if name not in self.names:
+                msg = f"{self.owner} has no parameter {name!r}; it has {self._listed()}"
+                raise TypeError(msg)
+            values[name] = value
+        if missing := self.required - values.keys():
+            names = ", ".join(repr(n) for n in self.names if n in missing)
+            msg = f"{self.owner} lacks the argument {names}"
+            raise TypeError(msg)
+        return values
+
+    def _listed(self) -> str:
+        return ", ".join(repr(name) for name in self.names) or "none"
+
+    def _encode_each(self, values: dict[str, object]) -> bytes:
+        """Encode argument by argument, to name the one that cannot be."""
+        hints = self.hints()
+        parts = [
+            f'"{name}":{encode(value, hints.get(name, Any), what=self._argument(name))}'
+            for name, value in values.items()
+        ]
+        return f"{{{','.join(parts)}}}".encode()
+
+    def _argument(self, name: str) -> str:
+        return f"argument {name!r} of {self.owner}"
+
+    def _largest(self, values: dict[str, object], total: int) -> str:
+        """Name the argument that makes the call too large."""
+        hints = self.hints()
+        adapters = {name: TypeAdapter(tuple[hints.get(name, Any)]) for name in values}
+        sizes = {n: len(adapters[n].dump_json((v,), warnings=False)) - 2 for n, v in values.items()}
+        name = max(sizes, key=lambda n: sizes[n])
+        if sizes[name] > PAYLOAD_BYTES_MAX:
+            return too_large(self._argument(name), sizes[name])
+        message = too_large(f"the arguments of {self.owner}", total)
+        return f"{message} (the largest is {name!r}, {sizes[name]:,} bytes)"
+
+    # ---------------------------------------------------------------- decode
+
+    def decode(self, text: JsonText) -> dict[str, object]:
+        """Decode the arguments of one call; parameters left out keep their defaults.
+
+        Raises:
+            PayloadError: an argument is missing, unknown, or does not fit its type; named.
+        """
+        adapter = self._adapter or self.resolve()
+        try:
+            values = adapter.validate_json(text)
+        except ValidationError as error:
+            raise PayloadError(self._undecodable(error)) from error
+        if missing := self.required - values.keys():
+            names = ", ".join(repr(n) for n in self.names if n in missing)
+            msg = f"{self.owner} lacks the argument {names}; it was given {sorted(values)}"
+            raise PayloadError(msg)
+        return cast("dict[str, object]", values)
+
+    def _undecodable(self, error: ValidationError) -> str:
+        problem = error.errors(include_url=False, include_context=False)[0]
+        if problem["type"] == "extra_forbidden":
+            name = problem["loc"][0]
+            return f"{self.owner} has no parameter {name!r}; it has {self._listed()}"
+        if problem["loc"]:
+            return f"argument of {self.owner} does not fit: {first_problem(error)}"
+        return f"the arguments of {self.owner} are not a JSON object by name: {problem['msg']}"
+
+
+def locals_of_caller(depth: int) -> dict[str, Any]:
+    """Return what the decorated function can see besides its module, for its annotations."""
+    frame = sys._getframe(depth + 1)  # noqa: SLF001  what pydantic and attrs do, for the same reason
+    return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)

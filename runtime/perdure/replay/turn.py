@@ -1,0 +1,414 @@
+"""One turn: history and code meet.
+
+`take_turn` is a function of an execution's records and the time it is given. It answers with
+decisions and touches nothing else. An execution that is *live* has its coroutines at hand and is
+given only what arrived since its last turn; one that is *cold* is given everything, and comes to
+the same state by repeating every recorded turn: it is given the messages that turn had, at the
+time that turn had, and must decide what that turn decided. After that it is live.
+
+Within a turn messages are delivered one at a time, in the order of their records, and the code
+runs until it rests after each. So who wins a race is decided by the history alone: neither by how
+many messages came in one turn, nor by whether the execution was live.
+
+The end. An execution ends when its root task does, or when it asks to continue as new, or when a
+failure arrives that no code may see. Messages after that point are not delivered: events among
+them go on to the next execution or are listed as unread, and a cancel request among them still
+turns a continue-as-new into a cancellation, for else it would be lost.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import Context
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from perdure.errors import AuthorError, HistoryLimitError, NondeterminismError, PayloadError
+from perdure.model.actions import Action
+from perdure.model.codec import decode, decode_started
+from perdure.model.ids import InstanceId, JsonText
+from perdure.model.records import (
+    CarriedEvent,
+    Ending,
+    Outcome,
+    ParentLink,
+    Record,
+    RecordKind,
+    StartedBody,
+)
+from perdure.model.turns import TurnBody, decode_turn, encode_turn
+from perdure.replay.compare import compare_actions, compare_endings, compare_versions
+from perdure.replay.context import OrchestrationContext
+from perdure.replay.current import CURRENT
+from perdure.replay.engine import Engine, cancelled
+from perdure.replay.failures import explain_foreign, failure_from
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from perdure.replay.definitions import OrchestrationDef
+    from perdure.replay.registry import Registry
+
+__all__ = ["Limits", "LiveExecution", "TurnResult", "open_execution"]
+
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_CONTINUED = Ending(Outcome.CONTINUED_AS_NEW)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one execution may use before it is parked as Blocked."""
+
+    callbacks_per_turn: int = 1_000_000
+    """Wake-ups of tasks in one turn, beyond which it spins (`SpinningTurnError`)."""
+    history_records: int = 50_000
+    """Records of one execution (`HistoryLimitError`)."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(slots=True)
+class TurnResult:
+    """What one turn decided."""
+
+    version: str
+    body: JsonText
+    """The `TURN` record."""
+    actions: tuple[Action, ...]
+    ending: Ending | None
+    next_execution: StartedBody | None
+    """With `Outcome.CONTINUED_AS_NEW`: what the next execution starts with."""
+    parent: ParentLink | None
+    """Who is told how it ended, if this is a child."""
+
+
+@dataclass(slots=True)
+class _Recorded:
+    """A recorded turn and the messages that it consumed."""
+
+    record: Record
+    body: TurnBody
+    batch: list[Record] = field(default_factory=list)
+
+
+class LiveExecution:
+    """One execution with its coroutines, from its first turn until it ends or is dropped."""
+
+    __slots__ = (
+        "_build",
+        "_closed",
+        "_context",
+        "_definition",
+        "_engine",
+        "_failed",
+        "_first_seq",
+        "_limits",
+        "_started",
+        "ended",
+        "position",
+    )
+
+    def __init__(
+        self,
+        definition: OrchestrationDef[..., Any],
+        instance: InstanceId,
+        execution: int,
+        start: Record,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        build: str = "",
+    ) -> None:
+        """Prepare; the code does not run before the first turn. See `open_execution`."""
+        self._definition = definition
+        self._started = decode_started(start.body or JsonText("null"))
+        self._first_seq = start.seq
+        self._limits = limits
+        self._build = build
+        self._engine = Engine(instance, execution, start.at)
+        self._engine.custom_status = self._started.custom_status
+        for event in self._started.carried:
+            self._engine.arrive(event)
+        self._context = OrchestrationContext(self._engine, definition)
+        self._failed: AuthorError | None = None
+        self._closed = False
+        self.position = start.seq - 1
+        """Sequence number up to which messages are consumed."""
+        self.ended = False
+
+    @property
+    def instance(self) -> InstanceId:
+        """The instance."""
+        return self._engine.instance
+
+    @property
+    def execution(self) -> int:
+        """Which of its executions."""
+        return self._engine.execution
+
+    @property
+    def name(self) -> str:
+        """Name of the orchestration."""
+        return self._definition.name
+
+    @property
+    def version(self) -> str:
+        """Version of the orchestration."""
+        return self._definition.version
+
+    @property
+    def parent(self) -> ParentLink | None:
+        """Who is told how it ends, if this is a child."""
+        return self._started.parent
+
+    # --------------------------------------------------------------------- turns
+
+    def take_turn(self, records: Sequence[Record], *, upto: int, now: datetime) -> TurnResult:
+        """Consume the messages up to `upto` and decide.
+
+        Args:
+            records: In order: all of the execution if it is cold, else what came since.
+            upto: Sequence number of the last message of this turn.
+            now: The turn's time, to be recorded.
+
+        Raises:
+            NondeterminismError: the code no longer decides what a recorded turn decided.
+            AuthorError: any other reason to park the run until its code is mended: the name of
+                the class, less `Error`, is the reason. The execution can only be closed then.
+        """
+        if self._failed is not None:
+            raise self._failed
+        if upto - self._first_seq + 1 > self._limits.history_records:
+            raise self._too_long(upto)
+        try:
+            with self._engine.loop.entered():
+                batch = self._catch_up(records, upto)
+                body, after = self._run(batch, upto, now, replaying=False)
+        except AuthorError as error:
+            self._failed = error
+            raise
+        self.position = upto
+        return TurnResult(
+            version=self._definition.version,
+            body=encode_turn(body),
+            actions=body.actions,
+            ending=body.ending,
+            next_execution=after,
+            parent=self._started.parent,
+        )
+
+    def _too_long(self, upto: int) -> HistoryLimitError:
+        return HistoryLimitError(
+            f"instance {self.instance!r}, execution {self.execution} has "
+            f"{upto - self._first_seq + 1:,} records; the limit is "
+            f"{self._limits.history_records:,}. Raise the limit and resume; in the code, "
+            "`await ctx.continue_as_new(...)` when `ctx.should_continue_as_new`"
+        )
+
+    def _catch_up(self, records: Sequence[Record], upto: int) -> list[Record]:
+        """Repeat recorded turns that are new to this execution; return the messages after them."""
+        waiting: list[Record] = []
+        turns: list[_Recorded] = []
+        consumed = self.position
+        for record in records:
+            if record.execution != self._engine.execution:
+                continue
+            if record.kind is not RecordKind.TURN:
+                if record.seq > self.position and record.kind is not RecordKind.TERMINATED:
+                    waiting.append(record)
+                continue
+            body = decode_turn(record.body or JsonText("null"))
+            if body.upto <= consumed:
+                continue
+            consumed = body.upto
+            batch = [message for message in waiting if message.seq <= consumed]
+            waiting = waiting[len(batch) :]
+            turns.append(_Recorded(record, body, batch))
+        for index, turn in enumerate(turns):
+            self._repeat(turn, turns[index + 1 :])
+        return [message for message in waiting if message.seq <= upto]
+
+    def _repeat(self, turn: _Recorded, later: Sequence[_Recorded]) -> None:
+        """Run a recorded turn again and compare."""
+        recorded = turn.body
+        if self.ended:
+            msg = f"instance {self.instance!r}: history has a turn after its execution ended"
+            raise NondeterminismError(msg)
+        compare_versions(self.instance, recorded.version, self.version)
+        decided, _ = self._run(turn.batch, recorded.upto, recorded.now, replaying=True)
+        further = (action for each in later for action in each.body.actions)
+        compare_actions(self.instance, recorded.actions, decided.actions, further)
+        compare_endings(self.instance, recorded.ending, decided.ending)
+        self.position = recorded.upto
+
+    def _run(
+        self, batch: Sequence[Record], upto: int, now: datetime, *, replaying: bool
+    ) -> tuple[TurnBody, StartedBody | None]:
+        """Deliver messages one at a time, letting the code come to rest after each."""
+        engine = self._engine
+        engine.begin(now, upto - self._first_seq + 1, replaying=replaying)
+        budget = self._limits.callbacks_per_turn
+        rest: Sequence[Record] = ()
+        for index, message in enumerate(batch):
+            if message.kind is RecordKind.STARTED:
+                self._start()
+            else:
+                engine.deliver(message)
+            budget = engine.loop.run_until_idle(budget)
+            if engine.blocked is not None:
+                raise engine.blocked
+            if engine.loop.stopping or (engine.root is not None and engine.root.done()):
+                rest = batch[index + 1 :]
+                self.ended = True
+                break
+        ending = self._ending(rest) if self.ended else None
+        after = self._after(ending) if ending is not None else None
+        actions = tuple([action for action in engine.actions if action is not None])
+        unread: tuple[str, ...] = ()
+        if ending is not None and after is None:
+            unread = tuple(event.name for event in engine.unread())
+        return (
+            TurnBody(upto, engine.now, self.version, _PYTHON, self._build, actions, ending, unread),
+            after,
+        )
+
+    def _start(self) -> None:
+        """Start the root task; arguments that do not fit end the run at once."""
+        engine = self._engine
+        try:
+            arguments = self._definition.decode_arguments(self._started.input)
+        except PayloadError as error:
+            engine.abort(failure_from(error))
+            return
+        context = Context()
+        context.run(CURRENT.set, self._context)
+        coroutine = self._definition.fn(self._context, **arguments)
+        engine.root = engine.loop.start_root(coroutine, context)
+
+    # ------------------------------------------------------------------ the end
+
+    def _ending(self, rest: Sequence[Record]) -> Ending:
+        """Decide how the execution ended; `rest` is what was not delivered any more."""
+        engine = self._engine
+        engine.loop.stopping = True
+        for message in rest:
+            if message.kind is RecordKind.EVENT_RAISED:
+                engine.arrive(CarriedEvent(message.ref or "", message.body))
+        ending = self._outcome()
+        if ending is _CONTINUED:
+            for message in rest:
+                if message.kind is RecordKind.CANCEL_REQUESTED:
+                    engine.cancel_reason = decode(message.body, str) if message.body else ""
+                    ending = _cancelled_ending(engine.cancel_reason)
+                    break
+        engine.withdraw_all(_REASONS.get(ending.outcome, "the orchestration ended"))
+        if ending is _CONTINUED and engine.continuing is not None:
+            engine.actions.append(engine.continuing)
+        return ending
+
+    def _outcome(self) -> Ending:
+        engine, root = self._engine, self._engine.root
+        if engine.aborted is not None:
+            return Ending(Outcome.FAILED, failure=engine.aborted)
+        if root is None or not root.done():
+            return _CONTINUED
+        if root.cancelled():
+            if engine.cancel_reason is not None:
+                return _cancelled_ending(engine.cancel_reason)
+            return Ending(Outcome.FAILED, failure=failure_from(_cancellation(root)))
+        error = root.exception()
+        if error is not None:
+            foreign = explain_foreign(self.instance, error)
+            if foreign is not None:
+                raise foreign
+            return Ending(Outcome.FAILED, failure=failure_from(error))
+        if engine.continuing is not None:
+            return _CONTINUED
+        try:
+            output = self._definition.encode_result(root.result())
+        except PayloadError as problem:
+            return Ending(Outcome.FAILED, failure=failure_from(problem))
+        return Ending(Outcome.COMPLETED, output)
+
+    def _after(self, ending: Ending) -> StartedBody | None:
+        """Say what the next execution starts with, if there is one."""
+        continuing = self._engine.continuing
+        if ending.outcome is not Outcome.CONTINUED_AS_NEW or continuing is None:
+            return None
+        return StartedBody(
+            name=continuing.name,
+            version=continuing.version,
+            input=continuing.input,
+            parent=self._started.parent,
+            carried=self._engine.unread(),
+            custom_status=self._engine.custom_status,
+        )
+
+    def close(self) -> None:
+        """Throw the coroutines away; nothing that their clean-up asks for is recorded."""
+        if self._closed:
+            return
+        self._closed = True
+        engine = self._engine
+        engine.closed = True
+        engine.loop.close_all()
+        engine.root = None
+        engine.open.clear()
+
+
+_REASONS = {
+    Outcome.CANCELLED: "the orchestration was cancelled",
+    Outcome.CONTINUED_AS_NEW: "the orchestration continued as new",
+}
+
+
+def _cancelled_ending(reason: str) -> Ending:
+    return Ending(Outcome.CANCELLED, failure=cancelled(reason))
+
+
+def _cancellation(root: Any) -> BaseException:
+    """Return the `CancelledError` that nobody asked for."""
+    try:
+        root.result()
+    except BaseException as error:  # noqa: BLE001  the one that ended the task
+        return error
+    return RuntimeError("a cancelled task returned a result")  # pragma: no cover
+
+
+def open_execution(
+    registry: Registry,
+    instance: InstanceId,
+    execution: int,
+    records: Sequence[Record],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    build: str = "",
+) -> LiveExecution:
+    """Prepare an execution from its records; `take_turn` is then given the same records.
+
+    The version is that of its recorded turns, or if there are none yet the one that its start
+    asked for, or else the latest registered.
+
+    Raises:
+        NotRegisteredError: this process does not have that code.
+        PayloadError: a record is damaged.
+    """
+    start: Record | None = None
+    version: str | None = None
+    for record in records:
+        if record.execution != execution:
+            continue
+        if record.kind is RecordKind.STARTED:
+            start = record
+        elif record.kind is RecordKind.TURN:
+            version = decode_turn(record.body or JsonText("null")).version
+            break
+    if start is None:
+        msg = (
+            f"instance {instance!r}, execution {execution}: its history does not begin with a start"
+        )
+        raise PayloadError(msg)
+    started = decode_started(start.body or JsonText("null"))
+    definition = registry.resolve(started.name, version or started.version)
+    return LiveExecution(definition, instance, execution, start, limits=limits, build=build)
