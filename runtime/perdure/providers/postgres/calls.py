@@ -1,0 +1,43 @@
+"""The statements: the one place that knows the schema's name and the functions' arguments."""
+
+from __future__ import annotations
+
+__all__ = ["Calls", "quote_identifier"]
+
+
+def quote_identifier(name: str) -> str:
+    """Quote a name for SQL; any name will do."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Calls:
+    """Every call of a function in one schema."""
+
+    def __init__(self, schema: str) -> None:
+        prefix = quote_identifier(schema)
+
+        def call(function: str, arguments: int) -> str:
+            places = ", ".join(f"${number}" for number in range(1, arguments + 1))
+            return f"select * from {prefix}.{function}({places})"  # noqa: S608  constants only
+
+        self.enqueue = call("enqueue_v1", 4)
+        self.fetch_turns = call("fetch_turns_v1", 7)
+        self.commit_turns = call("commit_turns_v1", 10)
+        self.renew_turns = call("renew_turns_v1", 3)
+        self.abandon_turns = call("abandon_turns_v1", 6)
+        self.fetch_activities = call("fetch_activities_v1", 5)
+        self.finish_activities = call("finish_activities_v1", 2)
+        self.renew_activities = call("renew_activities_v1", 3)
+        self.abandon_activities = call("abandon_activities_v1", 4)
+        self.control = call("control_v1", 2)
+        self.read_instances = call("read_instances_v1", 1)
+        self.list_instances = call("list_instances_v1", 8)
+        self.read_history = call("read_history_v1", 4)
+        self.read_activities = call("read_activities_v1", 2)
+        self.read_backlog = call("read_backlog_v1", 1)
+        self.read_executors = call("read_executors_v1", 1)
+        self.read_changes = call("read_changes_v1", 2)
+        self.announce = call("announce_v1", 12)
+        self.withdraw = call("withdraw_v1", 1)
+        self.send_hints = call("send_hints_v1", 1)
+        self.ping = call("ping_v1", 0)

@@ -1,0 +1,108 @@
+"""A few connections to Postgres, opened when needed and kept.
+
+Not the driver's pool: that one spends a round trip to clean a connection whenever it comes back.
+Ours never carry state from call to call (every setting is local to a function), so they come back
+as they are. The one used last goes out first: its caches are warm, and the others can idle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from perdure.providers.postgres.errors import is_transient_conflict, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Connection", "Connections", "Target"]
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+_CONFLICT_TRIES_MAX = 8
+_CLOSE_SECONDS_MAX = 2.0
+
+
+class Target:
+    """Where to connect to, and how."""
+
+    def __init__(
+        self, url: str, *, application_name: str, call_seconds: float, prepare: bool
+    ) -> None:
+        self._url = url
+        self._application_name = application_name
+        self._call_seconds = call_seconds
+        self._statement_cache_size = 100 if prepare else 0
+
+    async def connect(self) -> Connection:
+        """Open one connection."""
+        return await asyncpg.connect(
+            self._url,
+            timeout=self._call_seconds,
+            command_timeout=self._call_seconds,
+            statement_cache_size=self._statement_cache_size,
+            server_settings={"application_name": self._application_name},
+        )
+
+
+class Connections:
+    """At most `limit` connections; whoever finds none free waits."""
+
+    def __init__(self, target: Target, limit: int) -> None:
+        self._target = target
+        self._idle: list[Connection] = []
+        self._free = asyncio.Semaphore(limit)
+        self._is_closed = False
+
+    async def call(self, operation: str, query: str, *args: object) -> Sequence[asyncpg.Record]:
+        """Run one statement in a transaction of its own; raises what `translate` says."""
+        async with self._free:
+            for attempt in range(1, _CONFLICT_TRIES_MAX + 1):
+                try:
+                    return await self._run(query, args)
+                except Exception as error:
+                    if attempt < _CONFLICT_TRIES_MAX and is_transient_conflict(error):
+                        continue
+                    raise translate(operation, error) from error
+        raise AssertionError  # the loop returns or raises
+
+    async def _run(self, query: str, args: Sequence[object]) -> Sequence[asyncpg.Record]:
+        connection = await self._take()
+        try:
+            rows = await connection.fetch(query, *args)
+        except asyncpg.PostgresError:
+            self._give_back(connection)
+            raise
+        except BaseException:
+            # Cancelled, cut off, or misunderstood: nobody knows what it would answer next.
+            connection.terminate()
+            raise
+        self._give_back(connection)
+        return rows
+
+    async def _take(self) -> Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return await self._target.connect()
+
+    def _give_back(self, connection: Connection) -> None:
+        if self._is_closed:
+            connection.terminate()
+        elif not connection.is_closed():
+            self._idle.append(connection)
+
+    async def close(self) -> None:
+        """Close what is idle; what is in use closes when it comes back."""
+        self._is_closed = True
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            with suppress(OSError, asyncio.TimeoutError, asyncpg.PostgresError):
+                await connection.close(timeout=_CLOSE_SECONDS_MAX)

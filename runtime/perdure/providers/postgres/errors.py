@@ -1,0 +1,72 @@
+"""What went wrong in Postgres, sorted by whether asking again may help.
+
+The rule: what another moment can heal is retryable (the server restarts, is full, gave up on a
+deadlock, became a replica; the network broke; the schema is about to be migrated). What says that
+the call or the set-up is wrong is not (permissions, malformed data, a violated constraint).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+
+from perdure.errors import PayloadError, PerdureError, ProviderError
+
+__all__ = ["is_transient_conflict", "translate"]
+
+_RETRYABLE_CLASSES = ("08", "40", "53", "57", "58")
+"""Connection, transaction rollback, resources, operator intervention, system error."""
+
+_RETRYABLE_STATES = frozenset(
+    {
+        "25006",  # read only: the primary moved elsewhere
+        "55P03",  # a lock was not to be had in time
+    }
+)
+
+_MISSING_SCHEMA_STATES = frozenset({"3F000", "42704", "42883", "42P01"})
+_CONFLICT_STATES = frozenset({"40001", "40P01"})
+
+_OUTDATED = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+"""What the driver remembered was changed by a migration; it has forgotten it by now."""
+
+
+def translate(operation: str, error: BaseException) -> PerdureError:
+    """Say in Perdure's words what `error` means for the verb `operation`."""
+    if isinstance(error, PerdureError):
+        return error
+    if isinstance(error, _OUTDATED):
+        return ProviderError(operation, f"the schema has just changed: {error}", retryable=True)
+    if isinstance(error, asyncpg.PostgresError):
+        return _translate_state(operation, error)
+    if isinstance(error, asyncio.TimeoutError):
+        return ProviderError(operation, "Postgres did not answer in time", retryable=True)
+    if isinstance(error, UnicodeEncodeError):
+        return PayloadError(f"{operation}: text with a lone surrogate cannot be stored: {error}")
+    if isinstance(error, asyncpg.InternalClientError | asyncpg.DataError):
+        return ProviderError(operation, f"the driver refused the call: {error}", retryable=False)
+    if isinstance(error, OSError | asyncpg.InterfaceError):
+        return ProviderError(operation, f"no connection to Postgres: {error}", retryable=True)
+    return ProviderError(operation, f"{type(error).__name__}: {error}", retryable=False)
+
+
+def is_transient_conflict(error: BaseException) -> bool:
+    """Say whether the same call is to be made again at once: two callers met."""
+    if isinstance(error, _OUTDATED):
+        return True
+    return isinstance(error, asyncpg.PostgresError) and error.sqlstate in _CONFLICT_STATES
+
+
+def _translate_state(operation: str, error: asyncpg.PostgresError) -> PerdureError:
+    state = error.sqlstate or ""
+    if state in _MISSING_SCHEMA_STATES:
+        return ProviderError(
+            operation,
+            f"the schema is missing or older than this release ({error}); run: perdure db migrate",
+            retryable=True,
+        )
+    if state in {"22021", "22P05"}:
+        return PayloadError(f"{operation}: text that Postgres cannot store: {error}")
+    retryable = state[:2] in _RETRYABLE_CLASSES or state in _RETRYABLE_STATES
+    return ProviderError(operation, f"{error} (SQLSTATE {state})", retryable=retryable)

@@ -1,0 +1,274 @@
+"""Hints between processes: one connection that listens, one that tells.
+
+A hint says "look now"; nothing depends on it. So hints are told after the commit that caused them,
+on a connection of their own, and those that gather while one batch is on its way make up the next.
+The process that caused a hint hands it to its own listeners at once.
+
+A payload is lines: the letter of the kind, then a tag or an id where there is one. Ids and tags
+hold no control characters. It is cut below the 8,000 bytes that Postgres takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, assert_never
+
+import asyncpg
+
+from perdure.errors import ProviderError
+from perdure.model.ids import InstanceId
+from perdure.providers.work import (
+    ActivitiesHint,
+    CancelHint,
+    ChangedHint,
+    FinishedHint,
+    ResyncHint,
+    TurnsHint,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+
+    from perdure.providers.postgres.calls import Calls
+    from perdure.providers.postgres.connections import Connection, Target
+    from perdure.providers.work import Hint
+
+__all__ = ["HintBoard", "channel_of"]
+
+_log = logging.getLogger(__name__)
+
+_PAYLOAD_BYTES_MAX = 7900
+_LINES_KEPT_MAX = 20_000
+_BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+_CLOSE_SECONDS_MAX = 2.0
+
+
+def channel_of(schema: str) -> str:
+    """Name of the channel of a schema; `send_hints` derives the same."""
+    return "perdure_" + hashlib.md5(schema.encode(), usedforsecurity=False).hexdigest()
+
+
+class HintBoard:
+    """What this process tells and hears; `start` before use, `close` after."""
+
+    def __init__(self, target: Target, calls: Calls, schema: str, *, listen: bool) -> None:
+        self._target = target
+        self._calls = calls
+        self._channel = channel_of(schema)
+        self._is_listening_wanted = listen
+        self._pending: dict[str, None] = {}
+        self._has_pending = asyncio.Event()
+        self._listeners: set[_Listener] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._teller_pid = 0
+        self._is_closed = False
+
+    def post(self, lines: Iterable[str]) -> None:
+        """Tell everybody; returns at once."""
+        fresh = list(lines)
+        if not fresh or self._is_closed:
+            return
+        for listener in self._listeners:
+            listener.add(fresh)
+        if len(self._pending) < _LINES_KEPT_MAX:
+            self._pending.update(dict.fromkeys(fresh))
+        self._has_pending.set()
+        self._supervise("tell", self._tell_forever)
+
+    def check(self) -> None:
+        """Raise what ended a background task, if one has ended by itself."""
+        for name, task in self._tasks.items():
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise ProviderError(
+                    "hints", f"the task to {name} has died: {error!r}", retryable=False
+                ) from error
+
+    async def hints(self) -> AsyncIterator[Hint]:
+        """Yield hints until the board closes."""
+        listener = _Listener()
+        self._listeners.add(listener)
+        try:
+            if self._is_listening_wanted:
+                self._supervise("listen", self._listen_forever)
+            while not self._is_closed:
+                await listener.wait()
+                self.check()
+                for hint in _hints_of(listener.take()):
+                    yield hint
+        finally:
+            self._listeners.discard(listener)
+
+    async def close(self) -> None:
+        """End the tasks and all iterators."""
+        self._is_closed = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for listener in self._listeners:
+            listener.wake()
+
+    def _supervise(self, name: str, run: Callable[[], Coroutine[None, None, None]]) -> None:
+        task = self._tasks.get(name)
+        if task is None:
+            task = asyncio.create_task(run(), name=f"perdure hints: {name}")
+            task.add_done_callback(self._on_end)
+            self._tasks[name] = task
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        _log.error("%s has ended", task.get_name(), exc_info=task.exception())
+        for listener in self._listeners:
+            listener.wake()
+
+    # ------------------------------------------------------------------------- telling
+
+    async def _tell_forever(self) -> None:
+        failures = 0
+        connection: Connection | None = None
+        try:
+            while True:
+                await self._has_pending.wait()
+                self._has_pending.clear()
+                lines, self._pending = list(self._pending), {}
+                try:
+                    if connection is None or connection.is_closed():
+                        connection = await self._target.connect()
+                        self._teller_pid = connection.get_server_pid()
+                    await connection.fetch(self._calls.send_hints, _payloads(lines))
+                    failures = 0
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                    # Lost hints are found by polling; the next ones try again.
+                    _log.warning("hints were not sent: %s", error)
+                    connection = await _drop(connection)
+                    await asyncio.sleep(_BACKOFF_SECONDS[min(failures, 4)])
+                    failures += 1
+        finally:
+            await _drop(connection)
+
+    # ----------------------------------------------------------------------- listening
+
+    async def _listen_forever(self) -> None:
+        failures = 0
+        while True:
+            connection: Connection | None = None
+            try:
+                connection = await self._target.connect()
+                lost = asyncio.Event()
+                connection.add_termination_listener(lambda _connection, lost=lost: lost.set())
+                await connection.add_listener(self._channel, self._hear)
+                failures = 0
+                self._offer(["r"])  # whatever was told before we listened
+                await lost.wait()
+                _log.warning("the connection for hints was lost")
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                _log.warning("hints cannot be heard: %s", error)
+            finally:
+                await _drop(connection)
+            await asyncio.sleep(_BACKOFF_SECONDS[min(failures, 4)])
+            failures += 1
+
+    def _hear(self, _connection: object, pid: int, _channel: str, payload: object) -> None:
+        if pid != self._teller_pid:
+            self._offer(str(payload).split("\n"))
+
+    def _offer(self, lines: Sequence[str]) -> None:
+        for listener in self._listeners:
+            listener.add(lines)
+
+
+class _Listener:
+    """What one reader has not read yet, each line once."""
+
+    __slots__ = ("_lines", "_ready")
+
+    def __init__(self) -> None:
+        self._lines: dict[str, None] = {}
+        self._ready = asyncio.Event()
+
+    def add(self, lines: Sequence[str]) -> None:
+        if len(self._lines) + len(lines) > _LINES_KEPT_MAX:
+            self._lines = {"r": None}
+        else:
+            self._lines.update(dict.fromkeys(lines))
+        self._ready.set()
+
+    def wake(self) -> None:
+        self._ready.set()
+
+    async def wait(self) -> None:
+        await self._ready.wait()
+
+    def take(self) -> Sequence[str]:
+        lines, self._lines = list(self._lines), {}
+        self._ready.clear()
+        return lines
+
+
+async def _drop(connection: Connection | None) -> None:
+    if connection is not None and not connection.is_closed():
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            await connection.close(timeout=_CLOSE_SECONDS_MAX)
+
+
+def lines_of(hint: Hint) -> Sequence[str]:
+    """Write a hint as lines of a payload."""
+    match hint:
+        case TurnsHint():
+            return ("t",)
+        case ActivitiesHint(tags=tags):
+            return [f"a{tag}" for tag in sorted(tags)]
+        case CancelHint(instances=instances):
+            return [f"c{instance}" for instance in sorted(instances)]
+        case FinishedHint(instances=instances):
+            return [f"f{instance}" for instance in sorted(instances)]
+        case ChangedHint():
+            return ("w",)
+        case ResyncHint():
+            return ("r",)
+        case _:
+            assert_never(hint)
+
+
+def _hints_of(lines: Iterable[str]) -> Sequence[Hint]:
+    by_letter: dict[str, list[str]] = {}
+    for line in lines:
+        by_letter.setdefault(line[:1], []).append(line[1:])
+    hints: list[Hint] = []
+    for letter, rest in by_letter.items():
+        match letter:
+            case "t":
+                hints.append(TurnsHint())
+            case "a":
+                hints.append(ActivitiesHint(frozenset(rest)))
+            case "c":
+                hints.append(CancelHint(frozenset(InstanceId(line) for line in rest)))
+            case "f":
+                hints.append(FinishedHint(frozenset(InstanceId(line) for line in rest)))
+            case "w":
+                hints.append(ChangedHint())
+            case "r":
+                hints.append(ResyncHint())
+            case _:
+                pass  # of a release to come, or somebody else's
+    return hints
+
+
+def _payloads(lines: Iterable[str]) -> Sequence[str]:
+    payloads: list[str] = []
+    chunk: list[str] = []
+    size = 0
+    for line in lines:
+        length = len(line.encode()) + 1
+        if chunk and size + length > _PAYLOAD_BYTES_MAX:
+            payloads.append("\n".join(chunk))
+            chunk, size = [], 0
+        chunk.append(line)
+        size += length
+    if chunk:
+        payloads.append("\n".join(chunk))
+    return payloads

@@ -1,0 +1,220 @@
+"""Tables migrate; functions are replaced.
+
+`sql/migrations/NNNN_name.sql` are applied once each, in order. `sql/functions/name.sql` hold one
+function each and are applied whenever their text has changed. All of it happens in one transaction
+under one lock, so that any number of processes may migrate at once: one works, the others find it
+done. A schema that a newer release has migrated is refused.
+
+The files name no schema: the transaction's search path does, and every function is created
+`set search_path from current`, which ties it to that schema whatever its caller's path is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from perdure.errors import ConfigurationError
+from perdure.providers.postgres.calls import quote_identifier
+from perdure.providers.postgres.errors import translate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.resources.abc import Traversable
+
+    from perdure.providers.postgres.connections import Connection
+
+__all__ = ["MigrationReport", "SchemaStatus", "migrate", "status"]
+
+SERVER_VERSION_MIN = 14
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationReport:
+    """What `migrate` did."""
+
+    schema: str
+    version: int
+    """Number of the newest migration, now applied."""
+    applied: tuple[str, ...]
+    """Names of the migrations applied by this call."""
+    replaced: tuple[str, ...]
+    """Names of the functions whose text had changed."""
+    roles: bool
+    """Whether the group roles exist and hold their grants."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """What a schema has, against what this release wants."""
+
+    schema: str
+    version: int
+    """Number of the newest migration applied; 0: none."""
+    wanted: int
+    pending: tuple[str, ...]
+    """Migrations to apply."""
+    changed: tuple[str, ...]
+    """Functions whose text differs."""
+
+    @property
+    def is_current(self) -> bool:
+        """True when there is nothing to do and nothing newer than we know."""
+        return self.version == self.wanted and not self.pending and not self.changed
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    name: str
+    text: str
+
+    @property
+    def number(self) -> int:
+        return int(self.name[:4])
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+async def migrate(url: str, *, schema: str = "perdure", roles: bool = True) -> MigrationReport:
+    """Bring a schema, made if it is not there, to what this release wants.
+
+    Args:
+        url: Of a login that may create the schema, or owns it.
+        schema: Any name; quotes and capitals are fine.
+        roles: Create the group roles and grant to them, where the login may. Without the right
+            to create roles nothing is granted and `MigrationReport.roles` is false.
+
+    Raises:
+        ConfigurationError: The schema is newer than this release, or the server is too old.
+        ProviderError: Postgres failed; nothing has changed.
+    """
+    connection = await _connect(url)
+    try:
+        async with connection.transaction():
+            return await _migrate(connection, schema, roles=roles)
+    except (asyncpg.PostgresError, OSError) as error:
+        raise translate("migrate", error) from error
+    finally:
+        await connection.close()
+
+
+async def status(url: str, *, schema: str = "perdure") -> SchemaStatus:
+    """Compare a schema with what this release wants; changes nothing."""
+    connection = await _connect(url)
+    try:
+        async with connection.transaction(readonly=True):
+            await _enter(connection, schema)
+            version, digests = await _applied(connection, schema)
+    except (asyncpg.PostgresError, OSError) as error:
+        raise translate("status", error) from error
+    finally:
+        await connection.close()
+    migrations = _scripts("migrations")
+    return SchemaStatus(
+        schema=schema,
+        version=version,
+        wanted=migrations[-1].number,
+        pending=tuple(script.name for script in migrations if script.number > version),
+        changed=tuple(
+            script.name
+            for script in _scripts("functions")
+            if digests.get(script.name) != script.digest
+        ),
+    )
+
+
+async def _connect(url: str) -> Connection:
+    try:
+        connection: Connection = await asyncpg.connect(url, statement_cache_size=0)
+    except (asyncpg.PostgresError, OSError) as error:
+        raise translate("connect", error) from error
+    if connection.get_server_version().major < SERVER_VERSION_MIN:
+        found = connection.get_server_version().major
+        await connection.close()
+        raise ConfigurationError(
+            f"Postgres {found} is too old: use {SERVER_VERSION_MIN} or newer."
+        )
+    return connection
+
+
+async def _migrate(connection: Connection, schema: str, *, roles: bool) -> MigrationReport:
+    key = int.from_bytes(hashlib.sha256(f"perdure {schema}".encode()).digest()[:8], signed=True)
+    await connection.execute("select pg_advisory_xact_lock($1)", key)
+    exists = await connection.fetchval("select 1 from pg_namespace where nspname = $1", schema)
+    if not exists:
+        await connection.execute(f"create schema {quote_identifier(schema)}")
+    await _enter(connection, schema)
+    version, digests = await _applied(connection, schema)
+    migrations = _scripts("migrations")
+    if version > migrations[-1].number:
+        raise ConfigurationError(
+            f"The schema {schema!r} is at migration {version}, this release knows "
+            f"{migrations[-1].number}: install the release that migrated it, or a newer one."
+        )
+    if version == 0:
+        await connection.execute(_script("bookkeeping.sql").text)
+    pending = [script for script in migrations if script.number > version]
+    for script in pending:
+        await connection.execute(script.text)
+        await connection.execute(
+            "insert into migration (number, name) values ($1, $2)", script.number, script.name
+        )
+    changed = [s for s in _scripts("functions") if digests.get(s.name) != s.digest]
+    for script in changed:
+        await connection.execute(script.text)
+        await connection.execute(
+            "insert into function_text (name, digest) values ($1, $2) "
+            "on conflict (name) do update set digest = excluded.digest, applied = now()",
+            script.name,
+            script.digest,
+        )
+    return MigrationReport(
+        schema=schema,
+        version=migrations[-1].number,
+        applied=tuple(script.name for script in pending),
+        replaced=tuple(script.name for script in changed),
+        roles=False,
+    )
+
+
+async def _enter(connection: Connection, schema: str) -> None:
+    """Make the schema what unqualified names mean, for the rest of the transaction."""
+    await connection.execute(
+        "select set_config('search_path', quote_ident($1) || ', pg_temp', true)", schema
+    )
+
+
+async def _applied(connection: Connection, schema: str) -> tuple[int, dict[str, str]]:
+    known = await connection.fetchval(
+        "select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = $1 and c.relname = 'migration'",
+        schema,
+    )
+    if not known:
+        return 0, {}
+    version = await connection.fetchval("select coalesce(max(number), 0) from migration")
+    rows = await connection.fetch("select name, digest from function_text")
+    return int(version), {row["name"]: row["digest"] for row in rows}
+
+
+def _sql() -> Traversable:
+    return files("perdure.providers.postgres") / "sql"
+
+
+def _script(name: str) -> _Script:
+    return _Script(name, (_sql() / name).read_text(encoding="utf-8"))
+
+
+def _scripts(folder: str) -> Sequence[_Script]:
+    found = [
+        _Script(entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8"))
+        for entry in (_sql() / folder).iterdir()
+        if entry.name.endswith(".sql")
+    ]
+    return sorted(found, key=lambda script: script.name)

@@ -1,0 +1,113 @@
+-- Records how leased activities ended and wakes their instances. Arguments come sorted by
+-- instance, execution and operation.
+--
+-- Rows in `live` are locked first, then those of the activities. `outcomes`, one for each result:
+-- 1 recorded, now or by an earlier call with the same token; 0 refused. A result of a cancelled
+-- activity is refused and its row goes; one to be tried again waits for its delay.
+create or replace function finish_activities_v1(
+  p_results result_v1[], p_now timestamptz default null,
+  out outcomes smallint[], out is_due boolean
+)
+language plpgsql security definer
+set search_path from current
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_fate smallint[];
+  v_gone tid[];
+  v_again int;
+  v_known int;
+  v_recorded int;
+begin
+  perform l.one
+     from unnest(p_results) r
+    cross join lateral (
+      select 1 as one from live l where l.instance = r.instance for no key update
+    ) l;
+
+  -- 1: goes to the history; 2: tried again; 3: the row goes, nothing is recorded; 0: not ours.
+  select array_agg(f.fate), array_agg(f.tid) filter (where f.fate in (1, 3)),
+         count(*) filter (where f.fate = 1), count(*) filter (where f.fate = 2),
+         count(*) filter (where f.fate > 0)
+    into v_fate, v_gone, v_recorded, v_again, v_known
+    from (
+      select a.tid,
+             case
+               when a.tid is null then 0
+               when a.cancel_reason is not null or r.kind = -1 then 3
+               when r.kind = 0 then 2
+               else 1
+             end::smallint as fate
+        from unnest(p_results) r
+        left join lateral (
+          select a.ctid as tid, a.cancel_reason from activity a
+           where a.instance = r.instance and a.execution = r.execution and a.op = r.op
+             and a.lease = r.token and (a.due - v_now) > interval '0'
+             for update
+        ) a on true
+    ) f;
+
+  if v_gone is not null then
+    delete from activity where ctid = any (v_gone);
+  end if;
+  if v_recorded > 0 then
+    insert into event (instance, seq, execution, kind, ref, body, at, source)
+    select r.instance,
+           l.next_seq - 1 + (row_number() over (partition by r.instance order by r.ordinality))::int,
+           l.execution, r.kind, r.op, r.body, v_now, r.token
+      from unnest(p_results) with ordinality r
+     cross join lateral (
+       select l.next_seq, l.execution from live l
+        where l.instance = r.instance and l.execution = r.execution
+     ) l
+     where v_fate[r.ordinality] = 1;
+    update live l
+       set next_seq = l.next_seq + g.n,
+           due = case
+             when l.suspended or l.block_reason is not null then 'infinity'
+             else least(l.due, v_now)
+           end
+      from (
+        select r.instance, r.execution, count(*)::int as n
+          from unnest(p_results) with ordinality r
+         where v_fate[r.ordinality] = 1
+         group by 1, 2
+      ) g
+     where l.instance = g.instance and l.execution = g.execution;
+  end if;
+  if v_again > 0 then
+    update activity a
+       set lease = 0, retried = r.token, failures = a.failures + 1, last_failure = r.body,
+           due = v_now + r.delay
+      from unnest(p_results) with ordinality r
+     where v_fate[r.ordinality] = 2
+       and a.instance = r.instance and a.execution = r.execution and a.op = r.op;
+  end if;
+
+  is_due := v_recorded > 0;
+  if v_known = v_recorded + v_again and v_known = cardinality(p_results) then
+    outcomes := array_fill(1::smallint, array[cardinality(p_results)]);
+    return;
+  end if;
+  -- Some were not ours: recorded by an earlier try whose answer was lost, or never to be.
+  select array_agg(case
+           when v_fate[r.ordinality] in (1, 2) then 1
+           when v_fate[r.ordinality] = 3 then (r.kind = -1)::int
+           when exists (
+             select from activity a
+              where a.instance = r.instance and a.execution = r.execution and a.op = r.op
+                and a.retried = r.token and r.kind = 0
+           ) then 1
+           when exists (
+             select from event e
+              where e.instance = r.instance and e.execution = r.execution and e.kind in (2, 3)
+                and e.ref = r.op and e.source = r.token
+           ) then 1
+           else 0
+         end::smallint order by r.ordinality)
+    into outcomes
+    from unnest(p_results) with ordinality r;
+end
+$$;

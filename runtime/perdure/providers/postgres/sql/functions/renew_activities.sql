@@ -1,0 +1,33 @@
+-- Extends leases of activities, which come sorted. One row each, in their order: whether it is
+-- held, and the reason if its result is no longer wanted (the lease of such a one goes on too, so
+-- that nobody takes what is being stopped).
+create or replace function renew_activities_v1(
+  p_leases lease_v1[], p_lease interval, p_now timestamptz default null
+) returns table (is_held boolean, reason text)
+language plpgsql security definer
+set search_path from current
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_held boolean[];
+  v_reasons text[];
+begin
+  select array_agg(a.one is not null), array_agg(a.cancel_reason)
+    into v_held, v_reasons
+    from unnest(p_leases) u
+    left join lateral (
+      select 1 as one, a.cancel_reason from activity a
+       where a.instance = u.instance and a.execution = u.execution and a.op = u.op
+         and a.lease = u.token and (a.due - v_now) > interval '0'
+         for no key update
+    ) a on true;
+  update activity a
+     set due = v_now + p_lease
+    from unnest(p_leases) with ordinality u
+   where v_held[u.ordinality]
+     and a.instance = u.instance and a.execution = u.execution and a.op = u.op;
+  return query select * from unnest(v_held, v_reasons);
+end
+$$;

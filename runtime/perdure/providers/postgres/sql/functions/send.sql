@@ -1,0 +1,132 @@
+-- Adds messages to histories; the part that enqueue and commit share, not to be called by others.
+--
+-- The caller holds the locks of the `live` rows of all targets that exist. Returns one outcome for
+-- each message: 1 accepted, 2 kept for an instance that is not there yet, 3 the id is taken,
+-- 4 the instance has ended (or, for the answer of a child, that execution), 5 the inbox is full.
+-- Instances are made in the order of the messages, which come sorted by instance.
+-- Raises serialization_failure when an instance was made by somebody else in this very moment: the
+-- whole call is then to be repeated.
+create or replace function send_v1(
+  p_now timestamptz, p_messages message_v1[], p_keep interval, p_inbox int
+) returns smallint[]
+language plpgsql
+set search_path from current
+as $$
+declare
+  v_outcomes smallint[] := array_fill(1::smallint, array[cardinality(p_messages)]);
+  v_new text[];
+  v_starts int;
+  v_others int;
+  v_fate smallint[];
+begin
+  select count(*) filter (where m.kind = 1), count(*) filter (where m.kind <> 1)
+    into v_starts, v_others
+    from unnest(p_messages) m;
+
+  if v_starts > 0 then
+    with fresh as (
+      insert into instance (id, tenant, name, version, parent, watched, status, created, token)
+      select m.instance, m.tenant, m.name, m.version, m.parent, m.watched, 0, p_now, m.token
+        from unnest(p_messages) m
+       where m.kind = 1
+      on conflict (id) do nothing
+      returning id
+    )
+    select array_agg(id) into v_new from fresh;
+
+    if cardinality(v_new) = v_starts then
+      insert into live (instance, name, version, next_seq, due, watched)
+      select m.instance, m.name, coalesce(m.version, ''), 2, p_now, m.watched
+        from unnest(p_messages) m
+       where m.kind = 1;
+      insert into event (instance, seq, execution, kind, ref, body, at, source)
+      select m.instance, 1, 1, 1, m.ref, m.body, p_now, m.token
+        from unnest(p_messages) m
+       where m.kind = 1;
+    else
+      v_outcomes := start_some_v1(p_now, p_messages, coalesce(v_new, '{}'), v_outcomes);
+    end if;
+    if exists (select from unnest(p_messages) m where m.kind = 1 and m.watched) then
+      perform mark_changed_v1(array(
+        select m.instance from unnest(p_messages) m where m.kind = 1 and m.watched
+         order by m.instance collate "C"
+      ));
+    end if;
+  end if;
+
+  if v_others = 0 then
+    return v_outcomes;
+  end if;
+
+  -- Where each of the others goes: 1 to its history, 0 it is there already, else its outcome; 9 are
+  -- the starts. The inbox counts what is unread; only what comes from outside can be refused, and
+  -- never the first cancel.
+  select array_agg(
+           case
+             when f.fate = 1 and f.unread + f.n > p_inbox
+                  and (f.kind = 5 or f.kind = 9 and f.cancelled) then 5
+             else f.fate
+           end order by f.ord
+         )
+    into v_fate
+    from (
+      select p.*, row_number() over (partition by p.instance, p.fate order by p.ord) as n
+        from (
+          select m.ordinality as ord, m.instance, m.kind, l.cancelled, l.next_seq - 1 - l.position as unread,
+                 case
+                   when m.kind = 1 then 9
+                   when l.next_seq is null then 2
+                   when m.execution <> l.execution then 4
+                   when m.token is null then 1
+                   when exists (
+                     select from event e
+                      where e.instance = m.instance and e.source = m.token
+                        and e.kind in (5, 9) and e.source is not null
+                   ) then 0
+                   when m.ordinality > min(m.ordinality) over (partition by m.instance, m.token) then 0
+                   else 1
+                 end as fate
+            from unnest(p_messages) with ordinality m
+            left join lateral (
+              select l.next_seq, l.position, l.execution, l.cancelled
+                from live l where l.instance = m.instance and m.kind <> 1
+            ) l on true
+        ) p
+    ) f;
+
+  insert into event (instance, seq, execution, kind, ref, body, at, source)
+  select m.instance, l.next_seq + m.n - 1, l.execution, m.kind, m.ref, m.body, p_now, m.token
+    from (
+      select m.*, (row_number() over (partition by m.instance order by m.ordinality))::int as n
+        from unnest(p_messages) with ordinality m
+       where v_fate[m.ordinality] = 1
+    ) m
+   cross join lateral (
+     select l.next_seq, l.execution from live l where l.instance = m.instance
+   ) l;
+
+  update live l
+     set next_seq = l.next_seq + g.n,
+         cancelled = l.cancelled or g.cancels,
+         due = case
+           when l.suspended or l.block_reason is not null then 'infinity'
+           else least(l.due, p_now)
+         end
+    from (
+      select m.instance, count(*)::int as n, bool_or(m.kind = 9) as cancels
+        from unnest(p_messages) with ordinality m
+       where v_fate[m.ordinality] = 1
+       group by 1
+    ) g
+   where l.instance = g.instance;
+
+  for i in 1 .. cardinality(v_fate) loop
+    if v_fate[i] = 2 then
+      v_outcomes[i] := keep_early_v1(p_now, p_messages[i], p_keep, p_inbox);
+    elsif v_fate[i] in (4, 5) then
+      v_outcomes[i] := v_fate[i];
+    end if;
+  end loop;
+  return v_outcomes;
+end
+$$;
