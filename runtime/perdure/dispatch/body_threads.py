@@ -1,0 +1,58 @@
+"""Threads for activities whose bodies are plain functions.
+
+Python cannot end a thread. A body that ignores its cancellation goes on after its result has been
+given up, and it must neither take the place of another nor keep the process from ending. So these
+are daemon threads, at most as many as there are slots, and a body keeps its thread and its slot
+until it returns. (The standard pool would wait for them at exit, for ever.)
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from contextvars import Context
+
+__all__ = ["BodyThreads"]
+
+
+class BodyThreads:
+    """Runs callables, each in a thread of its own, over and over in the same few threads."""
+
+    def __init__(self, threads_max: int, name: str = "perdure-activity") -> None:
+        self._threads_max = threads_max
+        self._name = name
+        self._queue: queue.SimpleQueue[tuple[Context, Callable[[], None]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+        self._is_closed = False
+
+    def submit(self, context: Context, work: Callable[[], None]) -> None:
+        """Run `work` in `context` as soon as a thread is free; it must not raise."""
+        with self._lock:
+            if self._idle:
+                self._idle -= 1
+            elif self._threads < self._threads_max:
+                self._threads += 1
+                name = f"{self._name}-{self._threads}"
+                threading.Thread(target=self._serve, name=name, daemon=True).start()
+        self._queue.put((context, work))
+
+    def close(self) -> None:
+        """Let idle threads end; a body that still runs keeps its thread until it returns."""
+        with self._lock:
+            self._is_closed = True
+            threads = self._threads
+        for _ in range(threads):
+            self._queue.put(None)
+
+    def _serve(self) -> None:
+        while (item := self._queue.get()) is not None:
+            context, work = item
+            context.run(work)
+            del item, context, work  # nothing of a finished body stays alive in an idle thread
+            with self._lock:
+                self._idle += 1

@@ -1,0 +1,65 @@
+"""Live executions, kept between their turns.
+
+A turn of an execution that is still in memory needs only the messages that are new; any other
+needs its whole history. What is here is always as storage has it: an execution is taken out before
+its turn and put back only when the turn is known to be committed. So losing any of it, or all of
+it, costs reading histories again and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from perdure.model.ids import InstanceId
+from perdure.replay.turn import LiveExecution
+
+__all__ = ["CachedExecution", "ExecutionCache"]
+
+
+@dataclass(slots=True)
+class CachedExecution:
+    """A live execution, and how many records its history has."""
+
+    live: LiveExecution
+    records: int
+
+
+class ExecutionCache:
+    """At most so many executions; those that had no turn for longest go first."""
+
+    def __init__(self, executions_max: int) -> None:
+        self._executions_max = executions_max
+        self._kept: OrderedDict[tuple[InstanceId, int], CachedExecution] = OrderedDict()
+        self._dropped: list[LiveExecution] = []
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def take(self, instance: InstanceId, execution: int) -> CachedExecution | None:
+        """Take an execution out, if it is there."""
+        return self._kept.pop((instance, execution), None)
+
+    def put(self, instance: InstanceId, execution: int, cached: CachedExecution) -> None:
+        """Keep an execution whose last turn is committed."""
+        older = self._kept.pop((instance, execution), None)
+        if older is not None:
+            self._dropped.append(older.live)
+        self._kept[instance, execution] = cached
+        while len(self._kept) > self._executions_max:
+            _, oldest = self._kept.popitem(last=False)
+            self._dropped.append(oldest.live)
+
+    def drop(self, live: LiveExecution) -> None:
+        """Let go of an execution that was taken out."""
+        self._dropped.append(live)
+
+    def dropped(self) -> list[LiveExecution]:
+        """Hand over what is to be closed, in the thread where turns run."""
+        dropped, self._dropped = self._dropped, []
+        return dropped
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._dropped.extend(cached.live for cached in self._kept.values())
+        self._kept.clear()

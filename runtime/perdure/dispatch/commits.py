@@ -1,0 +1,211 @@
+"""From what a turn decided to what storage is asked to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import assert_never
+
+from perdure.errors import AuthorError, NotRegisteredError, PayloadError
+from perdure.model.actions import (
+    Action,
+    CancelActivity,
+    CancelChild,
+    CancelTimer,
+    CancelWait,
+    ContinueAsNew,
+    CreateTimer,
+    ScheduleActivity,
+    SetCustomStatus,
+    StartChild,
+    StartDetached,
+    WaitEvent,
+)
+from perdure.model.codec import encode_failure, encode_started
+from perdure.model.failure import Failure, FailureCategory
+from perdure.model.ids import InstanceId, JsonText, OperationId
+from perdure.model.records import Ending, Outcome, ParentLink, RecordKind, StartedBody
+from perdure.providers.work import (
+    AbandonTurn,
+    Block,
+    CustomStatus,
+    LeasedTurn,
+    Message,
+    NewActivity,
+    NewInstance,
+    NewTimer,
+    TurnCommit,
+)
+from perdure.replay.turn import TurnResult
+
+__all__ = ["PoisonError", "abandonment", "to_commit"]
+
+_DELAY_SECONDS_LONGEST = 60.0
+
+
+class PoisonError(AuthorError):
+    """A turn was given out again and again, and nobody ever handed it in."""
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """Actions by where they go."""
+
+    activities: list[NewActivity] = field(default_factory=list[NewActivity])
+    cancel_activities: list[tuple[OperationId, str]] = field(
+        default_factory=list[tuple[OperationId, str]]
+    )
+    timers: list[NewTimer] = field(default_factory=list[NewTimer])
+    cancel_timers: list[OperationId] = field(default_factory=list[OperationId])
+    children: dict[InstanceId, Message] = field(default_factory=dict[InstanceId, Message])
+    cancels: list[Message] = field(default_factory=list[Message])
+    detached: list[Message] = field(default_factory=list[Message])
+    custom_status: CustomStatus | None = None
+
+
+def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
+    """Say what storage has to do for one turn.
+
+    A turn that ends its execution starts nothing that the end would only cancel: of what it
+    scheduled, the detached starts alone go out.
+    """
+    sorted_ = _sort(leased, result.actions)
+    messages = [*sorted_.detached]
+    if result.ending is None:
+        messages += [*sorted_.children.values(), *sorted_.cancels]
+    else:
+        sorted_.activities, sorted_.timers = [], []
+        messages += [m for m in sorted_.cancels if m.instance not in sorted_.children]
+        answer = _answer(leased, result.parent, result.ending)
+        if answer is not None:
+            messages.append(answer)
+    return TurnCommit(
+        instance=leased.instance,
+        execution=leased.execution,
+        token=leased.token,
+        upto=leased.upto,
+        version=result.version,
+        body=result.body,
+        activities=tuple(sorted_.activities),
+        cancel_activities=tuple(sorted_.cancel_activities),
+        timers=tuple(sorted_.timers),
+        cancel_timers=tuple(sorted_.cancel_timers),
+        messages=tuple(messages),
+        custom_status=sorted_.custom_status,
+        ending=result.ending,
+        next_execution=result.next_execution,
+    )
+
+
+def _sort(leased: LeasedTurn, actions: Iterable[Action]) -> _Sorted:  # noqa: C901  one case each
+    sorted_ = _Sorted()
+    for action in actions:
+        match action:
+            case ScheduleActivity():
+                sorted_.activities.append(
+                    NewActivity(
+                        operation=action.operation,
+                        name=action.name,
+                        tag=action.tag,
+                        input=action.input,
+                        retry=action.retry,
+                        timeout=action.timeout,
+                    )
+                )
+            case CancelActivity(operation=operation, reason=reason):
+                sorted_.cancel_activities.append((operation, reason))
+            case CreateTimer(operation=operation, fire_at=fire_at):
+                sorted_.timers.append(NewTimer(operation, fire_at))
+            case CancelTimer(operation=operation):
+                sorted_.cancel_timers.append(operation)
+            case StartChild():
+                link = ParentLink(leased.instance, leased.execution, action.operation)
+                sorted_.children[action.instance] = _start(action, link)
+            case CancelChild(instance=instance, reason=reason):
+                sorted_.cancels.append(
+                    Message(
+                        instance,
+                        RecordKind.CANCEL_REQUESTED,
+                        body=JsonText(json.dumps(reason, ensure_ascii=False)),
+                    )
+                )
+            case StartDetached():
+                sorted_.detached.append(_start(action, None))
+            case SetCustomStatus(value=value):
+                sorted_.custom_status = CustomStatus(value)
+            case WaitEvent() | CancelWait() | ContinueAsNew():
+                pass  # the TURN record and the ending say it all
+            case _:
+                assert_never(action)
+    return sorted_
+
+
+def _start(action: StartChild | StartDetached, parent: ParentLink | None) -> Message:
+    body = StartedBody(action.name, action.version, action.input, parent=parent)
+    return Message(
+        action.instance,
+        RecordKind.STARTED,
+        ref=None if parent is None else parent.operation,
+        body=encode_started(body),
+        start=NewInstance(
+            action.name, action.version, parent=None if parent is None else parent.instance
+        ),
+    )
+
+
+def _answer(leased: LeasedTurn, parent: ParentLink | None, ending: Ending) -> Message | None:
+    """Tell the parent how its child ended, whatever ended it."""
+    if parent is None or ending.outcome is Outcome.CONTINUED_AS_NEW:
+        return None
+    if ending.outcome is Outcome.COMPLETED:
+        kind, body = RecordKind.CHILD_COMPLETED, ending.output
+    else:
+        failure = ending.failure or Failure(
+            _CATEGORIES.get(ending.outcome, FailureCategory.APPLICATION),
+            ending.outcome.value,
+            f"{leased.name} {leased.instance} ended as {ending.outcome.value}",
+        )
+        kind, body = RecordKind.CHILD_FAILED, encode_failure(failure)
+    return Message(
+        parent.instance, kind, ref=parent.operation, body=body, execution=parent.execution
+    )
+
+
+_CATEGORIES = {
+    Outcome.CANCELLED: FailureCategory.CANCELLED,
+    Outcome.TERMINATED: FailureCategory.TERMINATED,
+    Outcome.TIMED_OUT: FailureCategory.TIMEOUT,
+}
+
+
+def abandonment(leased: LeasedTurn, error: BaseException, *, attempts_max: int) -> AbandonTurn:
+    """Say what becomes of a turn that could not be taken.
+
+    What only a person can mend blocks the run at once. Missing code may be on its way, so it is
+    waited for without end; anything unexpected is tried again for a while.
+    """
+    block = _block_for(leased, error, attempts_max)
+    if block is not None:
+        return AbandonTurn(leased.instance, leased.token, block=block)
+    seconds = min(2.0 ** min(leased.attempt - 1, 10), _DELAY_SECONDS_LONGEST)
+    return AbandonTurn(leased.instance, leased.token, delay=timedelta(seconds=seconds))
+
+
+def _block_for(leased: LeasedTurn, error: BaseException, attempts_max: int) -> Block | None:
+    match error:
+        case PayloadError():
+            return Block("UndecodableHistory", str(error))
+        case NotRegisteredError():
+            return None
+        case AuthorError():
+            return Block(type(error).__name__.removesuffix("Error"), str(error))
+        case _ if leased.attempt >= attempts_max:
+            return Block(
+                "Poison",
+                f"{leased.attempt} attempts at this turn failed, the last with "
+                f"{type(error).__name__}: {error}. Mend it, then resume the instance.",
+            )
+        case _:
+            return None

@@ -1,0 +1,57 @@
+"""What a dispatcher may be told; every default has its reason beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from perdure.model.ids import UNTAGGED
+
+__all__ = ["ActivitySettings", "TurnSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """How turns are taken."""
+
+    lease: timedelta = timedelta(seconds=10)
+    """How long a killed replayer keeps an instance waiting; renewed while a turn runs."""
+    poll: timedelta = timedelta(seconds=5)
+    """How long a hint that was lost can delay work; waits vary by a fifth around it."""
+    turns_per_fetch_max: int = 500
+    """Larger batches cost storage less for each turn, and make the last one wait longer."""
+    busy_from: int = 24
+    """Turns of one fetch from which on the next fetch no longer waits for their commits."""
+    executions_cached_max: int = 5_000
+    """Live executions kept in memory; what was dropped costs a reload of its history."""
+    slice: timedelta = timedelta(milliseconds=25)
+    """How long turns run before the first of them are committed."""
+    turn_longest: timedelta = timedelta(seconds=10)
+    """A turn that runs longer is interrupted and its run blocked as `SpinningTurn`."""
+    attempts_max: int = 10
+    """Fetches of one turn without a commit, after which its run is blocked as `Poison`."""
+    history_records_max: int = 50_000
+    """Records of one execution after which its run is blocked as `HistoryLimit`."""
+    reloads_at_once: int = 4
+    """Histories read at once for executions that memory has dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActivitySettings:
+    """How activities are run."""
+
+    tags: tuple[str, ...] = (UNTAGGED,)
+    """Which activities to take; `UNTAGGED` stands for those that name no tag."""
+    slots: int = 64
+    """Activities that run at once; also the most threads for bodies that are no coroutines."""
+    lease: timedelta = timedelta(seconds=30)
+    """How long the activity of a killed executor waits for another; renewed while it runs."""
+    poll: timedelta = timedelta(seconds=5)
+    """How long a hint that was lost can delay work; waits vary by a fifth around it."""
+    drain: timedelta = timedelta(seconds=30)
+    """How long running activities may finish after a request to stop."""
+    cancel_grace: timedelta = timedelta(seconds=10)
+    """From the cancellation of an activity to the cancellation of its asyncio task."""
+    deliveries_max: int = 10
+    """Attempts lost with their executor, after which the activity fails as poison; likewise
+    attempts at an activity that this executor does not know."""

@@ -1,0 +1,480 @@
+"""Taking turns: fetch what is due, run it, commit what it decided.
+
+The rhythm adapts itself. A quiet system goes in series (fetch, turns, commit, sleep) and loses no
+time between. A busy one does not wait for commits: while one batch is being committed the next is
+fetched and run, and whatever is ready when a commit returns goes with the next one.
+
+Three things are kept about every turn between its fetch and the end of its commit: its lease, which
+is renewed with all others in one call; the execution, which is out of the cache meanwhile; and
+whether the lease is still the newest for its instance, for storage may give an instance out again
+(to us, even) when a lease ran out. Only the newest may put its execution into the cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from perdure.dispatch.cache import CachedExecution, ExecutionCache
+from perdure.dispatch.commits import PoisonError, abandonment, to_commit
+from perdure.dispatch.settings import TurnSettings
+from perdure.dispatch.storage import Alarm, Pulse, Storage
+from perdure.dispatch.turn_thread import TurnThread
+from perdure.errors import ProviderError
+from perdure.model.ids import ExecutorId, InstanceId, LeaseToken
+from perdure.model.records import Outcome, Record
+from perdure.providers.protocol import Provider
+from perdure.providers.work import (
+    AbandonTurn,
+    CodeId,
+    CommitOutcome,
+    FetchTurns,
+    LeasedTurn,
+    RenewOutcome,
+    ResyncHint,
+    TurnCommit,
+    TurnLease,
+    TurnsHint,
+)
+from perdure.replay.registry import Registry
+from perdure.replay.turn import Limits, open_execution
+from perdure.telemetry import Metrics
+
+__all__ = ["TurnDispatcher"]
+
+_LOG = logging.getLogger("perdure.turns")
+_WARN_AT = (0.5, 0.8)
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """One leased turn, from its fetch to the end of its commit."""
+
+    leased: LeasedTurn
+    fetched_at: float
+    calls_before: int
+    """Reading of the alarm before the fetch: calls since then may be about this instance."""
+    cached: CachedExecution | None = None
+    records: Sequence[Record] = ()
+    commit: TurnCommit | None = None
+    error: BaseException | None = None
+    seconds: float = 0.0
+
+
+class TurnDispatcher:
+    """Takes the turns of all instances whose code `registry` has.
+
+    `run` works until `drain` is called; neither raises because storage is away.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        registry: Registry,
+        settings: TurnSettings | None = None,
+        *,
+        executor: ExecutorId | None = None,
+        build: str = "",
+        metrics: Metrics | None = None,
+        dice: random.Random | None = None,
+    ) -> None:
+        dice = dice or random.Random()  # noqa: S311  for waits; tokens are made elsewhere
+        self.executor = executor or ExecutorId(secrets.randbits(63))
+        self._registry = registry
+        self._settings = settings or TurnSettings()
+        self._limits = Limits(history_records=self._settings.history_records_max)
+        self._build = build
+        self._metrics = metrics or Metrics()
+        self._storage = Storage(provider, self._metrics, dice)
+        self._alarm = Alarm(self._settings.poll, dice)
+        self._cache = ExecutionCache(self._settings.executions_cached_max)
+        self._thread = TurnThread()
+        self._leased: dict[InstanceId, _Turn] = {}
+        self._ready: list[_Turn] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._broken: asyncio.Future[None]
+        self._draining = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._longest = 0
+
+    @property
+    def pulse(self) -> Pulse:
+        """When storage was last asked and answered."""
+        return self._storage.pulse
+
+    @property
+    def busy(self) -> int:
+        """Turns fetched and not yet committed."""
+        return len(self._leased)
+
+    @property
+    def stuck_seconds(self) -> float:
+        """How long the turn that runs now has been running."""
+        return self._thread.turn_seconds
+
+    async def drain(self) -> None:
+        """Fetch no more, commit what ran, hand back the rest, and return when that is done."""
+        self._draining.set()
+        self._alarm.ring()
+        await self._ended.wait()
+
+    async def run(self) -> None:
+        """Take turns until drained."""
+        self._broken = asyncio.get_running_loop().create_future()
+        work = asyncio.create_task(self._work(), name="perdure-turns")
+        helpers = [
+            asyncio.create_task(self._listen(), name="perdure-turns-hints"),
+            asyncio.create_task(self._keep_leases(), name="perdure-turns-leases"),
+        ]
+        try:
+            waits: list[asyncio.Future[None]] = [work, *helpers, self._broken]
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (work, *helpers):
+                task.cancel()
+            await asyncio.gather(work, *helpers, return_exceptions=True)
+            self._broken.cancel()
+            if self._committing is not None:
+                self._committing.cancel()
+            self._cache.clear()
+            await self._thread.run(self._close_dropped)
+            self._thread.close()
+            self._ended.set()
+
+    # ------------------------------------------------------------------ the rhythm
+
+    async def _work(self) -> None:
+        settings = self._settings
+        code = [CodeId(name, version) for name, version in self._registry.code()]
+        while not self._draining.is_set():
+            turns = await self._fetch(code)
+            if turns:
+                await self._take(turns)
+                if len(turns) < settings.busy_from or len(self._leased) > (
+                    2 * settings.turns_per_fetch_max
+                ):
+                    await self._committed()
+            if len(turns) < settings.turns_per_fetch_max and not self._draining.is_set():
+                await self._alarm.sleep()
+        await self._committed()
+
+    async def _fetch(self, code: Sequence[CodeId]) -> list[_Turn]:
+        settings = self._settings
+        request = FetchTurns(
+            executor=self.executor,
+            token=LeaseToken(secrets.randbits(63)),
+            limit=settings.turns_per_fetch_max,
+            lease=settings.lease,
+            code=code,
+        )
+        self._alarm.before_fetch()
+        calls_before = self._alarm.calls
+        fetched = await self._storage.insist(
+            "fetch_turns", partial(self._storage.provider.fetch_turns, request), self._draining
+        )
+        if fetched is None:
+            return []
+        self._alarm.after_fetch(len(fetched.turns), fetched.next_due)
+        now = time.monotonic()
+        turns = [_Turn(leased, now, calls_before) for leased in fetched.turns]
+        for turn in turns:
+            self._leased[turn.leased.instance] = turn
+        if turns:
+            self._metrics.observe("perdure_turns_fetched", len(turns))
+        return turns
+
+    async def _take(self, turns: Sequence[_Turn]) -> None:
+        """Run turns in the thread, slice by slice, handing each slice to the commits."""
+        await self._find_executions(turns)
+        waiting = deque(turns)
+        while waiting and not self._draining.is_set():
+            taken = await self._thread.run(partial(self._take_slice, waiting))
+            refused = [turn for turn in taken if turn.error is not None]
+            self._commit_soon([turn for turn in taken if turn.error is None])
+            if refused:
+                await self._abandon(
+                    [self._refusal(turn) for turn in refused], [*refused], outcome="abandoned"
+                )
+        if waiting:
+            handed_back = [
+                AbandonTurn(turn.leased.instance, turn.leased.token, count_attempt=False)
+                for turn in waiting
+            ]
+            await self._abandon(handed_back, waiting, outcome="handed_back")
+
+    async def _find_executions(self, turns: Sequence[_Turn]) -> None:
+        missing: list[_Turn] = []
+        for turn in turns:
+            leased = turn.leased
+            turn.cached = self._cache.take(leased.instance, leased.execution)
+            if leased.held and turn.cached is not None:
+                turn.records = leased.records
+                found = "live"
+            elif leased.held:
+                missing.append(turn)
+                found = "reloaded"
+            else:
+                if turn.cached is not None:  # somebody else took a turn meanwhile
+                    self._cache.drop(turn.cached.live)
+                    turn.cached = None
+                turn.records = leased.records
+                found = "opened"
+            self._metrics.count("perdure_execution_lookups_total", found)
+        if missing:
+            gate = asyncio.Semaphore(self._settings.reloads_at_once)
+            await asyncio.gather(*(self._reload(turn, gate) for turn in missing))
+
+    async def _reload(self, turn: _Turn, gate: asyncio.Semaphore) -> None:
+        leased = turn.leased
+        async with gate:
+            try:
+                records = await self._storage.persist(
+                    "read_history",
+                    lambda: self._storage.provider.read_history(
+                        leased.instance, execution=leased.execution
+                    ),
+                )
+            except ProviderError as error:
+                turn.error = error
+                return
+        turn.records = [record for record in records if record.seq <= leased.upto]
+
+    # ------------------------------------------------------------------ in the thread
+
+    def _take_slice(self, waiting: deque[_Turn]) -> list[_Turn]:
+        """Take turns until the slice is over; nothing but this touches live executions."""
+        self._close_dropped()
+        taken: list[_Turn] = []
+        until = time.monotonic() + self._settings.slice.total_seconds()
+        while waiting:
+            turn = waiting.popleft()
+            taken.append(turn)
+            started = time.monotonic()
+            if turn.error is None:
+                try:
+                    self._thread.turn(partial(self._take_turn, turn))
+                except Exception as error:  # noqa: BLE001  `abandonment` tells them apart
+                    turn.error = error
+            ended = time.monotonic()
+            turn.seconds = ended - started
+            if ended > until:
+                break
+        return taken
+
+    def _close_dropped(self) -> None:
+        for live in self._cache.dropped():
+            live.close()
+
+    def _take_turn(self, turn: _Turn) -> None:
+        leased, settings = turn.leased, self._settings
+        if leased.attempt > settings.attempts_max:
+            raise PoisonError(
+                f"This turn was given out {leased.attempt - 1} times and never committed: it "
+                "probably ends its process. Mend it, then resume the instance."
+            )
+        cached = turn.cached
+        if cached is None:
+            live = open_execution(
+                self._registry,
+                leased.instance,
+                leased.execution,
+                turn.records,
+                limits=self._limits,
+                build=self._build,
+            )
+            cached = turn.cached = CachedExecution(live, 0)
+        records = cached.records + len(turn.records)
+        self._warn_of_length(turn, cached.records, records)
+        result = cached.live.take_turn(turn.records, upto=leased.upto, now=leased.now)
+        turn.commit = to_commit(leased, result)
+        cached.records = records + 1
+        turn.records = ()
+
+    def _warn_of_length(self, turn: _Turn, before: int, after: int) -> None:
+        self._longest = max(self._longest, after)
+        for part in _WARN_AT:
+            mark = part * self._settings.history_records_max
+            if before < mark <= after:
+                _LOG.warning(
+                    "the history has %d records, %d %% of what is allowed: continue as new",
+                    after,
+                    part * 100,
+                    extra=_about(turn),
+                )
+
+    # ------------------------------------------------------------------ handing in
+
+    def _commit_soon(self, turns: Sequence[_Turn]) -> None:
+        self._ready.extend(turns)
+        if self._ready and self._committing is None:
+            self._committing = asyncio.create_task(
+                self._commit_ready(), name="perdure-turns-commit"
+            )
+            self._committing.add_done_callback(self._failed_with)
+
+    def _failed_with(self, task: asyncio.Task[None]) -> None:
+        """A bug in a background task must end the dispatcher, not hide in a stall."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._broken.done():
+            self._broken.set_exception(error)
+
+    async def _committed(self) -> None:
+        """Return when all that ran is committed."""
+        while self._committing is not None:
+            await self._committing
+
+    async def _commit_ready(self) -> None:
+        try:
+            while self._ready:
+                count = self._settings.turns_per_fetch_max
+                batch, self._ready = self._ready[:count], self._ready[count:]
+                await self._commit(batch)
+        finally:
+            self._committing = None
+
+    async def _commit(self, turns: Sequence[_Turn]) -> None:
+        commits = [turn.commit for turn in turns if turn.commit is not None]
+        try:
+            outcomes = await self._storage.persist(
+                "commit_turns", partial(self._storage.provider.commit_turns, commits)
+            )
+        except ProviderError as error:
+            # Something in there cannot be stored, ever: find out what, and do the rest.
+            if len(turns) > 1:
+                for turn in turns:
+                    await self._commit([turn])
+                return
+            turns[0].error = error
+            await self._abandon([self._refusal(turns[0])], turns, outcome="abandoned")
+            return
+        for turn, commit, outcome in zip(turns, commits, outcomes, strict=True):
+            self._settle(turn, commit, outcome)
+        self._metrics.set("perdure_executions_cached", len(self._cache))
+        self._metrics.set("perdure_history_records_longest", self._longest)
+
+    def _settle(self, turn: _Turn, commit: TurnCommit, outcome: CommitOutcome) -> None:
+        leased = turn.leased
+        is_newest = self._release(turn)
+        self._metrics.count("perdure_turns_total", leased.name, outcome.value)
+        self._metrics.observe("perdure_turn_seconds", turn.seconds)
+        cached, turn.cached = turn.cached, None
+        if outcome is CommitOutcome.LOST:
+            self._metrics.count("perdure_leases_lost_total", "turn")
+            _LOG.warning("a lease was lost before its commit", extra=_about(turn))
+        if outcome is CommitOutcome.COMMITTED and commit.ending is not None:
+            self._tell_ending(turn, commit, commit.ending.outcome)
+        elif outcome is CommitOutcome.COMMITTED and is_newest and cached is not None:
+            self._cache.put(leased.instance, leased.execution, cached)
+            cached = None
+        if cached is not None:
+            self._cache.drop(cached.live)
+        for timer in commit.timers:
+            passed = time.monotonic() - turn.fetched_at
+            self._alarm.due_in((timer.fire_at - leased.now).total_seconds() - passed)
+        if self._alarm.calls != turn.calls_before or commit.next_execution is not None:
+            # What came in while the turn ran was not to be had then; it is now.
+            self._alarm.ring()
+
+    def _tell_ending(self, turn: _Turn, commit: TurnCommit, outcome: Outcome) -> None:
+        self._metrics.count("perdure_executions_ended_total", turn.leased.name, outcome.value)
+        if _LOG.isEnabledFor(logging.DEBUG):
+            extra = {**_about(turn), "outcome": outcome.value}
+            extra["orchestration_version"] = commit.version
+            _LOG.debug("an execution ended", extra=extra)
+
+    def _refusal(self, turn: _Turn) -> AbandonTurn:
+        error = turn.error
+        if error is None:
+            raise AssertionError("a turn is refused for an error")
+        refusal = abandonment(turn.leased, error, attempts_max=self._settings.attempts_max)
+        extra = {**_about(turn), "error": type(error).__name__}
+        if refusal.block is not None:
+            extra["outcome"] = refusal.block.reason
+            _LOG.error("the run is blocked until it is mended and resumed", extra=extra)
+        else:
+            _LOG.warning("a turn failed and will be tried again", extra=extra)
+        return refusal
+
+    async def _abandon(
+        self, refusals: Sequence[AbandonTurn], turns: Sequence[_Turn], *, outcome: str
+    ) -> None:
+        for turn in turns:
+            if turn.cached is not None:
+                self._cache.drop(turn.cached.live)
+                turn.cached = None
+        try:
+            await self._storage.persist(
+                "abandon_turns", partial(self._storage.provider.abandon_turns, refusals)
+            )
+        except ProviderError as error:
+            _LOG.warning("turns were not handed back (%s): their leases will run out", error)
+        for turn, refusal in zip(turns, refusals, strict=True):
+            self._release(turn)
+            told = outcome if refusal.block is None else "blocked"
+            self._metrics.count("perdure_turns_total", turn.leased.name, told)
+            if refusal.block is None:
+                self._alarm.due_in(refusal.delay.total_seconds())
+
+    def _release(self, turn: _Turn) -> bool:
+        """Forget a lease; true if no newer one was given to us meanwhile."""
+        if self._leased.get(turn.leased.instance) is not turn:
+            return False
+        del self._leased[turn.leased.instance]
+        return True
+
+    # ------------------------------------------------------------------ helpers
+
+    async def _listen(self) -> None:
+        async for hint in self._storage.hints():
+            if isinstance(hint, TurnsHint | ResyncHint):
+                self._alarm.ring()
+
+    async def _keep_leases(self) -> None:
+        """Renew what is held for long, and end turns that spin."""
+        third = self._settings.lease.total_seconds() / 3
+        longest = self._settings.turn_longest.total_seconds()
+        renewed_at = time.monotonic()
+        while True:
+            await asyncio.sleep(min(third, 1.0))
+            if self._thread.interrupt(longest):
+                _LOG.error("a turn that spins was interrupted after %.0f s", longest)
+            if time.monotonic() - renewed_at >= third:
+                renewed_at = time.monotonic()
+                await self._renew(renewed_at - third)
+
+    async def _renew(self, fetched_before: float) -> None:
+        turns = [turn for turn in self._leased.values() if turn.fetched_at <= fetched_before]
+        if not turns or self._thread.turn_seconds > 3 * self._settings.turn_longest.total_seconds():
+            return  # a turn that cannot be ended must be left to another process
+        leases = [TurnLease(turn.leased.instance, turn.leased.token) for turn in turns]
+        try:
+            renewed = await self._storage.call(
+                "renew_turns",
+                lambda: self._storage.provider.renew_turns(leases, self._settings.lease),
+            )
+        except ProviderError as error:
+            _LOG.warning("leases of turns were not renewed: %s", error)
+            return
+        for turn, result in zip(turns, renewed, strict=True):
+            if result.outcome is RenewOutcome.LOST and turn.error is None and turn.commit is None:
+                turn.error = ProviderError("renew_turns", "the lease was lost", retryable=True)
+
+
+def _about(turn: _Turn) -> dict[str, object]:
+    leased = turn.leased
+    return {
+        "instance_id": leased.instance,
+        "execution_id": leased.execution,
+        "orchestration_name": leased.name,
+        "orchestration_version": leased.version,
+        "attempt": leased.attempt,
+    }

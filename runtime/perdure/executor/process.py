@@ -1,0 +1,317 @@
+"""The life of a process: load the code, run a dispatcher, answer probes, stop when told to.
+
+As process 1 of a container nobody handles signals for us: SIGTERM and SIGINT are taken from the
+first line on. The first one drains (readiness goes, nothing more is fetched, what runs may
+finish), a second one cuts the draining short. A process that drained ends with code 0, also when
+work was handed back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from types import FrameType
+
+from perdure.dispatch import ActivityDispatcher, TurnDispatcher
+from perdure.errors import AuthorError, ConfigurationError, ProviderError
+from perdure.executor.probes import Health, ProbeServer
+from perdure.executor.settings import (
+    ExecutorSettings,
+    OnLoadError,
+    ProcessSettings,
+    ReplayerSettings,
+)
+from perdure.model.ids import ExecutorId
+from perdure.providers.postgres import PostgresProvider
+from perdure.providers.protocol import Provider
+from perdure.providers.work import CodeId, ExecutorInfo, Role
+from perdure.replay.registry import Registry
+from perdure.telemetry import Metrics, configure_logging
+
+__all__ = ["EXIT_CONFIGURATION", "run_executor", "run_replayer"]
+
+_LOG = logging.getLogger("perdure.process")
+EXIT_CONFIGURATION = 2
+_ANNOUNCE_SECONDS = 15.0
+_BEAT_SECONDS = 2.0
+_HAND_BACK_SECONDS = 10.0
+_CONNECT_RETRY_SECONDS = 3.0
+
+type Loader = Registry | Callable[[], Registry]
+
+
+def run_replayer(settings: ReplayerSettings, registry: Loader) -> int:
+    """Take turns until told to stop; returns the exit code.
+
+    `registry` may be a callable that loads it: then a failure is dealt with by
+    `settings.process.on_load_error`.
+    """
+    process = _Process(settings.process, Role.REPLAY)
+    return process.run(registry, lambda loaded: _replay(process, settings, loaded))
+
+
+def run_executor(settings: ExecutorSettings, registry: Loader) -> int:
+    """Run activities until told to stop; returns the exit code. `registry`: see `run_replayer`."""
+    process = _Process(settings.process, Role.ACTIVITY)
+    return process.run(registry, lambda loaded: _execute(process, settings, loaded))
+
+
+async def _replay(process: _Process, settings: ReplayerSettings, registry: Registry) -> None:
+    async with process.connected() as provider:
+        dispatcher = TurnDispatcher(
+            provider,
+            registry,
+            settings.turns,
+            executor=process.executor,
+            build=settings.process.build,
+            metrics=process.metrics,
+        )
+        info = process.info(registry)
+        process.health.watch([dispatcher.pulse], lambda: dispatcher.stuck_seconds)
+        await process.until_stopped(
+            provider,
+            dispatcher.run(),
+            tell=lambda: replace(info, busy=dispatcher.busy, draining=process.health.draining),
+            drain=lambda _: dispatcher.drain(),
+            within=settings.drain,
+        )
+
+
+async def _execute(process: _Process, settings: ExecutorSettings, registry: Registry) -> None:
+    activities = settings.activities
+    async with process.connected() as provider:
+        dispatcher = ActivityDispatcher(
+            provider,
+            registry,
+            activities,
+            executor=process.executor,
+            metrics=process.metrics,
+        )
+        info = replace(process.info(registry), tags=activities.tags, slots=activities.slots)
+        process.health.watch([dispatcher.pulse])
+        await process.until_stopped(
+            provider,
+            dispatcher.run(),
+            tell=lambda: replace(info, busy=dispatcher.busy, draining=process.health.draining),
+            drain=lambda hurry: dispatcher.drain(hurry=hurry),
+            within=activities.drain + activities.cancel_grace,
+        )
+
+
+class _Process:
+    """What a replayer and an executor have in common."""
+
+    def __init__(self, settings: ProcessSettings, role: Role) -> None:
+        self.executor = ExecutorId(secrets.randbits(63))
+        self.health = Health()
+        self.metrics = Metrics()
+        self._settings = settings
+        self._role = role
+        self._signals = 0
+        self._on_stop: Callable[[], None] | None = None
+
+    def run(self, registry: Loader, main: Callable[[Registry], Coroutine[None, None, None]]) -> int:
+        """Live a whole life; returns the exit code."""
+        settings = self._settings
+        configure_logging(
+            level=settings.log_level, style=settings.log_style, executor=settings.name
+        )
+        self.metrics.set("perdure_info", 1, self._role.value, settings.build)
+        probes: ProbeServer | None = None
+        restore = _take_signals(self._on_signal)
+        try:
+            if settings.probe_port is not None:
+                probes = ProbeServer(settings.probe_port, self.health, self.metrics)
+            loaded = self._load(registry)
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(main(loaded) if loaded is not None else self._wait_for_stop())
+        except _StoppedError:
+            return 0
+        except ConfigurationError as error:
+            _LOG.error("%s", error)
+            return EXIT_CONFIGURATION
+        finally:
+            restore()
+            if probes is not None:
+                probes.close()
+        return 0
+
+    def _load(self, registry: Loader) -> Registry | None:
+        """Load the code; None if it cannot be and that is to be waited out."""
+        if isinstance(registry, Registry):
+            self.health.problem = None
+            return registry
+        try:
+            loaded = registry()
+        except (ConfigurationError, AuthorError) as error:
+            if self._settings.on_load_error is OnLoadError.EXIT:
+                raise ConfigurationError(str(error)) from error
+            self.health.problem = f"code: {error}"
+            _LOG.error("the code cannot be loaded; staying up, unready: %s", error)
+            return None
+        self.health.problem = None
+        return loaded
+
+    # ------------------------------------------------------------------ signals
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        self.health.draining = True
+        self.metrics.set("perdure_draining", 1)
+        if self._on_stop is None:
+            raise _StoppedError  # no loop yet: whatever is being loaded is left where it is
+        self._on_stop()
+
+    def _signalled(self) -> asyncio.Queue[int]:
+        """Give the numbers of the signals that come from now on."""
+        loop = asyncio.get_running_loop()
+        numbers: asyncio.Queue[int] = asyncio.Queue()
+
+        def put() -> None:
+            loop.call_soon_threadsafe(numbers.put_nowait, self._signals)
+
+        self._on_stop = put
+        return numbers
+
+    async def _wait_for_stop(self) -> None:
+        await self._signalled().get()
+
+    # ------------------------------------------------------------------ storage
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[PostgresProvider]:
+        """Connect to storage, however long it stays away; a signal ends the waiting."""
+        settings = self._settings
+        signalled = self._signalled()
+        provider = PostgresProvider(
+            settings.database_url,
+            schema=settings.schema,
+            application_name=f"perdure {self._role.value} {settings.name}".strip(),
+        )
+        tries = 0
+        while True:
+            try:
+                await provider.__aenter__()
+            except ProviderError as error:
+                tries += 1
+                self.health.problem = f"storage: {error}"
+                if tries == 1:
+                    _LOG.warning("%s; trying again until it is there", error)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_CONNECT_RETRY_SECONDS):
+                        await signalled.get()
+                    raise _StoppedError from None
+            else:
+                self.health.problem = None
+                break
+        try:
+            yield provider
+        finally:
+            await provider.__aexit__(None, None, None)
+
+    def info(self, registry: Registry) -> ExecutorInfo:
+        """Say what this process is."""
+        return ExecutorInfo(
+            executor=self.executor,
+            role=self._role,
+            name=self._settings.name,
+            build=self._settings.build,
+            code=tuple(CodeId(name, version) for name, version in registry.code()),
+            activities=tuple(activity.name for activity in registry.activities),
+        )
+
+    async def until_stopped(
+        self,
+        provider: Provider,
+        run: Coroutine[None, None, None],
+        *,
+        tell: Callable[[], ExecutorInfo],
+        drain: Callable[[bool], Coroutine[None, None, None]],
+        within: timedelta,
+    ) -> None:
+        """Run a dispatcher until a signal has drained it."""
+        signalled = self._signalled()
+        running = asyncio.create_task(run, name="perdure-dispatcher")
+        telling = asyncio.create_task(self._tell(provider, tell), name="perdure-announce")
+        stop = asyncio.create_task(signalled.get())
+        _LOG.info("%s %s is up", self._role.value, self._settings.name)
+        try:
+            await asyncio.wait([running, stop], return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+                return
+            _LOG.info("told to stop: draining")
+            again = asyncio.create_task(signalled.get())
+            draining = asyncio.create_task(drain(False))
+            limit = within.total_seconds() + _HAND_BACK_SECONDS
+            await asyncio.wait(
+                [draining, again], timeout=limit, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not draining.done():
+                _LOG.warning("told to stop again, or out of time: handing back what runs")
+                hurried = asyncio.create_task(drain(True))
+                await asyncio.wait([hurried], timeout=_HAND_BACK_SECONDS)
+                hurried.cancel()
+            again.cancel()
+        finally:
+            for task in (stop, telling, running):
+                task.cancel()
+            await asyncio.gather(stop, telling, running, return_exceptions=True)
+            with suppress(ProviderError, TimeoutError):
+                async with asyncio.timeout(_BEAT_SECONDS):
+                    await provider.withdraw(self.executor)
+            _LOG.info("%s %s has stopped", self._role.value, self._settings.name)
+
+    async def _tell(self, provider: Provider, tell: Callable[[], ExecutorInfo]) -> None:
+        """Announce this process every few seconds, sooner when it starts to drain."""
+        told_at, told_draining = float("-inf"), False
+        loop = asyncio.get_running_loop()
+        while True:
+            self.health.beat()
+            info = tell()
+            if loop.time() - told_at >= _ANNOUNCE_SECONDS or info.draining != told_draining:
+                with suppress(ProviderError):
+                    await provider.announce(info)
+                    told_at, told_draining = loop.time(), info.draining
+            await asyncio.sleep(_BEAT_SECONDS)
+
+
+class _StoppedError(Exception):
+    """Told to stop before there was anything to drain."""
+
+
+def _take_signals(act: Callable[[], None]) -> Callable[[], None]:
+    """Call `act` at SIGTERM and SIGINT; returns what undoes that.
+
+    With `signal.signal`, not the loop's own way: it holds before there is a loop, too. Python runs
+    the handler in the main thread between two instructions, and wakes a sleeping loop for it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None  # embedded: whoever owns the main thread owns its signals
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        act()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    return restore
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Prefer uvloop where it is installed: a quarter less of Python's time."""
+    try:
+        import uvloop  # noqa: PLC0415  an extra
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
