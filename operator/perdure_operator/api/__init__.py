@@ -1,0 +1,1 @@
+"""The kinds as Kubernetes sees them: models, and the schemas that are generated from them."""
