@@ -1,0 +1,119 @@
+"""The verbs of executors of activities."""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from perdure.providers.postgres.base import Base
+from perdure.providers.postgres.rows import (
+    Sorted,
+    lease_row,
+    leased_activity,
+    result_row,
+    until,
+)
+from perdure.providers.work import FetchedActivities, FinishOutcome, Renewed, RenewOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from perdure.providers.work import (
+        AbandonActivity,
+        ActivityLease,
+        ActivityResult,
+        FetchActivities,
+    )
+
+__all__ = ["ActivityVerbs"]
+
+
+class ActivityVerbs(Base):
+    """Fetch, finish, renew, abandon activities."""
+
+    async def fetch_activities(self, request: FetchActivities) -> FetchedActivities:
+        """Lease due activities and count an attempt on each."""
+        rows = await self._call(
+            "fetch_activities",
+            self._calls.fetch_activities,
+            request.token,
+            list(dict.fromkeys(request.tags)),
+            request.limit,
+            request.lease,
+            self._now(),
+        )
+        last = rows[-1]
+        oldest_first = sorted(rows[:-1], key=itemgetter("queued"))
+        return FetchedActivities(
+            activities=tuple(leased_activity(row, request.token) for row in oldest_first),
+            next_due=until(last["queued"], last["next_due"]),
+        )
+
+    async def finish_activities(
+        self, results: Sequence[ActivityResult]
+    ) -> Sequence[FinishOutcome]:
+        """Record results and wake their instances. Idempotent by lease."""
+        if not results:
+            return []
+        batch = Sorted(results, key=_activity_order)
+        answer = (
+            await self._call(
+                "finish_activities",
+                self._calls.finish_activities,
+                [result_row(result) for result in batch.items],
+                self._now(),
+            )
+        )[0]
+        if answer["is_due"]:
+            self._board.post(("t",))
+        return batch.restore(
+            [FinishOutcome.RECORDED if code else FinishOutcome.LOST for code in answer["outcomes"]]
+        )
+
+    async def renew_activities(
+        self, leases: Sequence[ActivityLease], lease: timedelta
+    ) -> Sequence[Renewed]:
+        """Extend leases to `lease` from now; tells which are cancelled or lost."""
+        if not leases:
+            return []
+        batch = Sorted(leases, key=_lease_order)
+        rows = await self._call(
+            "renew_activities",
+            self._calls.renew_activities,
+            [lease_row(each) for each in batch.items],
+            lease,
+            self._now(),
+        )
+        return batch.restore([_renewed(row["is_held"], row["reason"]) for row in rows])
+
+    async def abandon_activities(self, activities: Sequence[AbandonActivity]) -> None:
+        """Hand activities back; leases that are over are ignored."""
+        if not activities:
+            return
+        batch = sorted(activities, key=lambda each: _lease_order(each.lease))
+        rows = await self._call(
+            "abandon_activities",
+            self._calls.abandon_activities,
+            [lease_row(each.lease) for each in batch],
+            [each.delay for each in batch],
+            [each.count_attempt for each in batch],
+            self._now(),
+        )
+        self._board.post([f"a{tag}" for tag in rows[0][0]])
+
+
+def _lease_order(lease: ActivityLease) -> tuple[str, int, str]:
+    return (lease.instance, lease.execution, lease.operation)
+
+
+def _activity_order(result: ActivityResult) -> tuple[str, int, str]:
+    return _lease_order(result.lease)
+
+
+def _renewed(is_held: bool, reason: str | None) -> Renewed:
+    if not is_held:
+        return Renewed(RenewOutcome.LOST)
+    if reason is not None:
+        return Renewed(RenewOutcome.CANCELLED, reason)
+    return Renewed(RenewOutcome.HELD)

@@ -1,0 +1,171 @@
+"""The verbs of replay processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perdure.model.codec import encode_failure
+from perdure.model.failure import Failure, FailureCategory
+from perdure.model.ids import InstanceId
+from perdure.providers.postgres.base import Base
+from perdure.providers.postgres.rows import Sorted, record_of, turn_rows, until
+from perdure.providers.work import (
+    CommitOutcome,
+    FetchedTurns,
+    LeasedTurn,
+    Renewed,
+    RenewOutcome,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+
+    from perdure.model.records import Record
+    from perdure.providers.postgres.rows import TurnRows
+    from perdure.providers.work import AbandonTurn, FetchTurns, TurnCommit, TurnLease
+
+__all__ = ["TurnVerbs"]
+
+_ID_TAKEN = encode_failure(
+    Failure(
+        category=FailureCategory.APPLICATION,
+        type="InstanceExistsError",
+        message="the id of this sub-orchestration belongs to another instance; choose another id",
+        retryable=False,
+    )
+)
+
+
+class TurnVerbs(Base):
+    """Fetch, commit, renew, abandon turns."""
+
+    async def fetch_turns(self, request: FetchTurns) -> FetchedTurns:
+        """Lease due instances; fires timers that are due."""
+        code = {(each.name, "") for each in request.code}
+        code.update((each.name, each.version) for each in request.code)
+        rows = await self._call(
+            "fetch_turns",
+            self._calls.fetch_turns,
+            request.executor,
+            request.token,
+            request.limit,
+            request.lease,
+            [name for name, _ in code],
+            [version for _, version in code],
+            self._now(),
+        )
+        last = rows[-1]
+        now: datetime = last["at"]
+        turns: dict[str, tuple[Any, list[Record]]] = {}
+        for row in rows[:-1]:
+            found = turns.get(row["instance"])
+            if found is None:
+                found = turns[row["instance"]] = (row, [])
+            if row["seq"] is not None:
+                found[1].append(record_of(row))
+        if last["upto"]:
+            self._board.post(("t",))  # timers fired, perhaps for what others must run
+        return FetchedTurns(
+            turns=tuple(
+                LeasedTurn(
+                    instance=InstanceId(row["instance"]),
+                    execution=row["execution"],
+                    name=row["name"],
+                    version=row["version"],
+                    token=request.token,
+                    attempt=row["attempt"],
+                    upto=row["upto"],
+                    held=row["held"],
+                    records=tuple(records),
+                    now=now,
+                )
+                for row, records in turns.values()
+            ),
+            next_due=until(now, last["next_due"]),
+        )
+
+    async def commit_turns(self, commits: Sequence[TurnCommit]) -> Sequence[CommitOutcome]:
+        """Apply turns. Idempotent by (instance, token)."""
+        if not commits:
+            return []
+        batch = Sorted(commits, key=lambda commit: commit.instance)
+        rows = turn_rows(batch.items)
+        answer = (
+            await self._call(
+                "commit_turns",
+                self._calls.commit_turns,
+                rows.locks,
+                rows.turns,
+                rows.activities or None,
+                rows.cancels or None,
+                rows.timers or None,
+                rows.timer_cancels or None,
+                rows.messages or None,
+                _ID_TAKEN,
+                self._keep_early,
+                self._now(),
+            )
+        )[0]
+        self._post_commit(batch.items, rows, answer)
+        return batch.restore(
+            [CommitOutcome.COMMITTED if code else CommitOutcome.LOST for code in answer["outcomes"]]
+        )
+
+    def _post_commit(self, commits: Sequence[TurnCommit], rows: TurnRows, answer: Any) -> None:
+        lines: list[str] = []
+        tags: set[str] = set()
+        for commit, code, ended, tagged in zip(
+            commits, answer["outcomes"], rows.ended, rows.tags, strict=True
+        ):
+            if code:
+                tags |= tagged
+                if ended:
+                    lines.append(f"f{commit.instance}")
+        lines.extend(f"a{tag}" for tag in tags)
+        lines.extend(f"c{instance}" for instance in answer["cancelled"] or ())
+        if answer["is_due"]:
+            lines.append("t")
+        if answer["is_changed"]:
+            lines.append("w")
+        self._board.post(lines)
+
+    async def renew_turns(
+        self, leases: Sequence[TurnLease], lease: timedelta
+    ) -> Sequence[Renewed]:
+        """Extend leases to `lease` from now."""
+        if not leases:
+            return []
+        batch = Sorted(leases, key=lambda each: each.instance)
+        rows = await self._call(
+            "renew_turns",
+            self._calls.renew_turns,
+            [(each.instance, None, None, each.token) for each in batch.items],
+            lease,
+            self._now(),
+        )
+        return batch.restore(
+            [Renewed(RenewOutcome.HELD if held else RenewOutcome.LOST) for held in rows[0][0]]
+        )
+
+    async def abandon_turns(self, turns: Sequence[AbandonTurn]) -> None:
+        """Give turns back undone; leases that are over are ignored."""
+        if not turns:
+            return
+        batch = sorted(turns, key=lambda turn: turn.instance)
+        answer = (
+            await self._call(
+                "abandon_turns",
+                self._calls.abandon_turns,
+                [(turn.instance, None, None, turn.token) for turn in batch],
+                [turn.delay for turn in batch],
+                [turn.count_attempt for turn in batch],
+                [None if turn.block is None else turn.block.reason for turn in batch],
+                [None if turn.block is None else turn.block.message for turn in batch],
+                self._now(),
+            )
+        )[0]
+        lines = ["t"] if answer["is_due"] else []
+        if answer["is_changed"]:
+            lines.append("w")
+        self._board.post(lines)
