@@ -1,0 +1,94 @@
+"""Which database a command works on, and the connection to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perdure.errors import ConfigurationError, InstanceNotFoundError
+from perdure.model.ids import InstanceId
+from perdure.providers.postgres import PostgresProvider
+from perdure.providers.protocol import ClientProvider
+from perdure.providers.work import InstanceInfo
+
+__all__ = [
+    "DatabaseUrlOption",
+    "SchemaOption",
+    "connect",
+    "database_url",
+    "read_instance",
+]
+
+_PANEL = "Database"
+
+DatabaseUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        envvar="PERDURE_DATABASE_URL",
+        metavar="URL",
+        help="postgresql://user:password@host:port/database. "
+        "PERDURE_DATABASE_URL_FILE may name a file that holds it.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+SchemaOption = Annotated[
+    str,
+    typer.Option(
+        "--schema",
+        envvar="PERDURE_SCHEMA",
+        help="The Postgres schema of Perdure's tables.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def database_url(given: str | None) -> str:
+    """Choose the database: as given, else the content of the file that the environment names.
+
+    Raises:
+        ConfigurationError: Neither is there, or the file cannot be read.
+    """
+    if given:
+        return given
+    path = os.environ.get("PERDURE_DATABASE_URL_FILE")
+    if not path:
+        raise ConfigurationError(
+            "No database is named: give --database-url or set PERDURE_DATABASE_URL "
+            "(`perdure run` needs none)"
+        )
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"PERDURE_DATABASE_URL_FILE names {path}, which cannot be read: {error}"
+        ) from error
+
+
+@asynccontextmanager
+async def connect(given: str | None, schema: str) -> AsyncIterator[PostgresProvider]:
+    """Connect for one command."""
+    async with PostgresProvider(
+        database_url(given), schema=schema, application_name="perdure"
+    ) as provider:
+        yield provider
+
+
+async def read_instance(provider: ClientProvider, instance: str) -> InstanceInfo:
+    """Read one instance.
+
+    Raises:
+        InstanceNotFoundError: There is none of that id; the message tells how to look for it.
+    """
+    (info,) = await provider.read_instances([InstanceId(instance)])
+    if info is None:
+        raise InstanceNotFoundError(
+            f"No instance has the id {instance!r}. See which there are: perdure list"
+        )
+    return info

@@ -1,0 +1,89 @@
+"""`perdure db`: the schema of the database."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from perdure.cli.connection import DatabaseUrlOption, SchemaOption, database_url
+from perdure.cli.exits import ExitCode
+from perdure.cli.output import Output, OutputOption, print_document, warn
+from perdure.providers.postgres import migrate as migrate_schema
+from perdure.providers.postgres import status as schema_status
+
+__all__ = ["migrate", "status"]
+
+
+def migrate(
+    *,
+    roles: Annotated[
+        bool,
+        typer.Option(
+            "--roles/--no-roles", help="Make the group roles and grant to them, where we may."
+        ),
+    ] = True,
+    output: OutputOption = Output.TABLE,
+    url: DatabaseUrlOption = None,
+    schema: SchemaOption = "perdure",
+) -> None:
+    """Make the schema, or bring it to what this release needs.
+
+    Safe to run again, and by several at once: all of it happens in one transaction. Needs a
+    login that may create the schema or owns it.
+
+    Examples:
+        perdure db migrate --database-url postgresql://admin@db.test/shop
+    """
+    report = asyncio.run(migrate_schema(database_url(url), schema=schema, roles=roles))
+    if output in {Output.JSON, Output.YAML}:
+        document = {
+            "schema": report.schema,
+            "version": report.version,
+            "applied": list(report.applied),
+            "replaced": list(report.replaced),
+            "roles": report.roles,
+        }
+        print_document(document, output)
+        return
+    done = f"{len(report.applied)} migrations applied, {len(report.replaced)} functions replaced"
+    is_new = report.applied or report.replaced
+    typer.echo(
+        f"Schema {report.schema} is at migration {report.version}: "
+        f"{done if is_new else 'nothing was to do'}"
+    )
+    if roles and not report.roles:
+        warn("the group roles were not made: this login may not create roles")
+
+
+def status(
+    *,
+    output: OutputOption = Output.TABLE,
+    url: DatabaseUrlOption = None,
+    schema: SchemaOption = "perdure",
+) -> None:
+    """Say whether the schema is what this release needs; exits with 5 if it is not.
+
+    Examples:
+        perdure db status -o json
+    """
+    found = asyncio.run(schema_status(database_url(url), schema=schema))
+    if output in {Output.JSON, Output.YAML}:
+        document = {
+            "schema": found.schema,
+            "version": found.version,
+            "wanted": found.wanted,
+            "pending": list(found.pending),
+            "changed": list(found.changed),
+            "isCurrent": found.is_current,
+        }
+        print_document(document, output)
+    else:
+        typer.echo(f"Schema {found.schema} is at migration {found.version} of {found.wanted}")
+    if not found.is_current:
+        behind = f"{len(found.pending)} migrations and {len(found.changed)} functions to apply"
+        if found.version > found.wanted:
+            behind = "it was migrated by a newer release: install that"
+        warn(f"this release needs another schema: {behind}. Run: perdure db migrate")
+        raise typer.Exit(ExitCode.UNREACHABLE)

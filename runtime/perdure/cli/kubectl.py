@@ -1,0 +1,251 @@
+"""`kubectl perdure`: the same commands, run inside the cluster.
+
+The database is seldom reachable from a desk, and its password has no business there. So the plugin
+runs `perdure` in a pod of the release that has the database already, by `kubectl exec`: whoever may
+exec into that pod may use it, and nobody else. A replay pod is preferred (it has no Kubernetes
+token), a pod of the operator is the second choice.
+
+Where a command takes an instance, the name of an Orchestration object does too: its status tells
+the instance. Files that the command line names with `@` are read here and sent along.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from perdure.cli.exits import ClusterError, ExitCode
+from perdure.errors import ConfigurationError
+
+__all__ = ["PLUGIN_NAMES", "run_in_cluster"]
+
+PLUGIN_NAMES = ("kubectl-perdure", "kubectl_perdure")
+
+_HELP = """\
+Run perdure inside the cluster, where its database is.
+
+Usage: kubectl perdure COMMAND [ARGUMENT]... [FLAGS]
+
+Where a command takes INSTANCE, the name of an Orchestration object will do as well.
+
+  kubectl perdure list --status Running
+  kubectl perdure tree order-1001 -n shop
+  kubectl perdure event raise order-1001 approved '{"by": "ada"}'
+
+Flags of the plugin (all others go to perdure; see perdure COMMAND --help):
+  -n, --namespace NAME       of the Orchestration objects, and looked into first for a pod
+  --release-namespace NAME   where Perdure is installed; by default it is looked for
+  --pod NAME                 exec into this pod (in --release-namespace, else --namespace)
+  --context NAME, --kubeconfig FILE   as in kubectl
+
+Exit codes are those of perdure; 5 when the cluster, or a pod to run in, cannot be reached.
+"""
+
+_COMPONENTS = ("replay", "replayer", "operator", "controller")
+"""Of pods that have the database, best first."""
+_SELECTOR = "app.kubernetes.io/name=perdure"
+_COMPONENT_LABEL = "app.kubernetes.io/component"
+_LOCAL = {"run", "bench", "executor", "replayer"}
+_OF_AN_INSTANCE = {"get", "history", "tree", "watch", "result"}
+_OF_INSTANCES = {"cancel", "terminate", "suspend", "resume"}
+_VALUE_FLAGS = {
+    "-n": "namespace",
+    "--namespace": "namespace",
+    "--release-namespace": "release_namespace",
+    "--pod": "pod",
+    "--context": "context",
+    "--kubeconfig": "kubeconfig",
+}
+_FILE_FLAGS = {"--input", "-i", "--data"}
+
+
+@dataclass(slots=True)
+class _Flags:
+    namespace: str | None = None
+    release_namespace: str | None = None
+    pod: str | None = None
+    context: str | None = None
+    kubeconfig: str | None = None
+
+    def of_kubectl(self) -> list[str]:
+        """The flags that every call of kubectl gets."""
+        flags: list[str] = []
+        if self.context:
+            flags += ["--context", self.context]
+        if self.kubeconfig:
+            flags += ["--kubeconfig", self.kubeconfig]
+        return flags
+
+
+@dataclass(frozen=True, slots=True)
+class _Pod:
+    namespace: str
+    name: str
+    container: str | None
+
+
+def run_in_cluster(words: Sequence[str]) -> int:
+    """Run a command in a pod of the release and return its exit code.
+
+    Raises:
+        ConfigurationError: kubectl is not there, or the command makes no sense in the cluster.
+        ClusterError: The cluster does not answer, or there is no pod to run in.
+    """
+    flags, command = _split(words)
+    verb = next((word for word in command if not word.startswith("-")), None)
+    if verb is None:
+        sys.stdout.write(_HELP)
+        return ExitCode.OK
+    if verb in _LOCAL:
+        raise ConfigurationError(
+            f"`{verb}` runs where you are, not in the cluster: perdure {' '.join(command)}"
+        )
+    if shutil.which("kubectl") is None:
+        raise ConfigurationError("kubectl is not on the path; install it, or use perdure itself")
+    pod = _find_pod(flags)
+    command = _with_files(_with_instances(command, flags))
+    return _exec(pod, command, flags)
+
+
+def _split(words: Sequence[str]) -> tuple[_Flags, list[str]]:
+    """Take the plugin's flags out, wherever they stand before a `--`."""
+    flags, rest = _Flags(), list[str]()
+    remaining = iter(words)
+    for word in remaining:
+        if word == "--":
+            return flags, [*rest, word, *remaining]
+        flag, equals, value = word.partition("=")
+        field = _VALUE_FLAGS.get(flag)
+        if field is None:
+            rest.append(word)
+            continue
+        taken = value if equals else next(remaining, None)
+        if not taken:
+            raise ConfigurationError(f"{flag} needs a value")
+        setattr(flags, field, taken)
+    return flags, rest
+
+
+def _find_pod(flags: _Flags) -> _Pod:
+    if flags.pod is not None:
+        namespace = flags.release_namespace or flags.namespace or _current_namespace(flags)
+        return _Pod(namespace=namespace, name=flags.pod, container=None)
+    places = (
+        [flags.release_namespace]
+        if flags.release_namespace
+        else [flags.namespace or _current_namespace(flags), None]
+    )
+    for place in places:
+        scope = ["--all-namespaces"] if place is None else ["--namespace", place]
+        answer = _kubectl(flags, "get", "pods", *scope, "-l", _SELECTOR, "-o", "json")
+        if pod := _best(json.loads(answer)["items"]):
+            return pod
+    where = f"namespace {flags.release_namespace}" if flags.release_namespace else "the cluster"
+    raise ClusterError(
+        f"There is no ready replay or operator pod of Perdure in {where} (label {_SELECTOR}); "
+        "name one with --pod, or the place with --release-namespace"
+    )
+
+
+def _best(pods: Sequence[dict[str, Any]]) -> _Pod | None:
+    """Choose a ready pod, of the best component there is; the first by name of equals."""
+    found: list[tuple[int, str, _Pod]] = []
+    for pod in pods:
+        metadata = pod["metadata"]
+        component = metadata.get("labels", {}).get(_COMPONENT_LABEL)
+        conditions = pod.get("status", {}).get("conditions", [])
+        is_ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        if not is_ready or "deletionTimestamp" in metadata or component not in _COMPONENTS:
+            continue
+        container = pod["spec"]["containers"][0]["name"]
+        chosen = _Pod(metadata["namespace"], metadata["name"], container)
+        found.append((_COMPONENTS.index(component), chosen.name, chosen))
+    return min(found, key=lambda one: one[:2])[2] if found else None
+
+
+def _with_instances(command: list[str], flags: _Flags) -> list[str]:
+    """Put the instance in the place of the name of an Orchestration object."""
+    places = _instance_places(command)
+    names = dict.fromkeys(command[place] for place in places if _may_be_a_name(command[place]))
+    if not names:
+        return command
+    namespace = ["--namespace", flags.namespace] if flags.namespace else []
+    answer = _kubectl(
+        flags,
+        *("get", "orchestrations.perdure.dev", *names, *namespace),
+        *("--ignore-not-found", "-o", "json"),
+        may_fail=True,  # who may not read the objects can still name the instance itself
+    )
+    instances: dict[str, str] = {}
+    document = json.loads(answer) if answer.strip() else {}
+    for item in document.get("items", [document] if document else []):
+        if instance := item.get("status", {}).get("instanceId"):
+            instances[item["metadata"]["name"]] = instance
+    result = list(command)
+    for place in places:
+        result[place] = instances.get(command[place], command[place])
+    return result
+
+
+def _may_be_a_name(word: str) -> bool:
+    """Whether an object can have this name: asking for another is an error."""
+    return bool(word) and all(c.islower() or c.isdigit() or c in "-." for c in word)
+
+
+def _instance_places(command: Sequence[str]) -> list[int]:
+    """Where in a command instances stand: the words after the verb that are no options."""
+    words = [index for index, word in enumerate(command) if not word.startswith("-")]
+    if not words:
+        return []
+    verb, after = command[words[0]], words[1:]
+    if verb == "event":
+        return after[1:2]
+    if verb in _OF_AN_INSTANCE:
+        return after[:1]
+    if verb in _OF_INSTANCES:
+        return [place for place in after if command[place - 1] != "--reason"]
+    return []
+
+
+def _with_files(command: list[str]) -> list[str]:
+    result = list(command)
+    for place, word in enumerate(command):
+        if place and command[place - 1] in _FILE_FLAGS and word.startswith("@"):
+            try:
+                result[place] = Path(word[1:]).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigurationError(f"{word[1:]} cannot be read: {error}") from error
+    return result
+
+
+def _exec(pod: _Pod, command: Sequence[str], flags: _Flags) -> int:
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    # Standard input is read only where it is asked for: in a shell's loop it is the loop's.
+    streams = ["-it"] if is_terminal else ["-i"] if "-" in command else []
+    container = ["-c", pod.container] if pod.container else []
+    where = ["--namespace", pod.namespace]
+    line = ["kubectl", *flags.of_kubectl(), "exec", *streams, *where, pod.name, *container]
+    return subprocess.run([*line, "--", "perdure", *command], check=False).returncode
+
+
+def _current_namespace(flags: _Flags) -> str:
+    path = "jsonpath={..namespace}"
+    return _kubectl(flags, "config", "view", "--minify", "-o", path).strip() or "default"
+
+
+def _kubectl(flags: _Flags, *arguments: str, may_fail: bool = False) -> str:
+    done = subprocess.run(
+        ["kubectl", *flags.of_kubectl(), *arguments],  # noqa: S607  the user's kubectl, as a plugin must
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0 and not may_fail:
+        raise ClusterError(f"kubectl {arguments[0]}: {done.stderr.strip() or 'it failed'}")
+    return done.stdout if done.returncode == 0 else ""

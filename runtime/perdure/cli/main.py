@@ -1,0 +1,149 @@
+"""The composition of the command line, and its edge: where errors become a line and an exit code.
+
+`main` is both `perdure` and `kubectl-perdure`, told apart by the name it was called by.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import typer
+from rich.markup import escape
+from rich.text import Text
+
+from perdure.cli import (
+    control,
+    databases,
+    getting,
+    history,
+    kubectl,
+    listing,
+    results,
+    running,
+    serving,
+    starting,
+    trees,
+    version,
+    watching,
+)
+from perdure.cli.bench.command import bench
+from perdure.cli.exits import ExitCode, exit_code_of, message_of
+from perdure.cli.output import notes_console, plain
+
+__all__ = ["app", "main"]
+
+_HELP = """Durable execution for Python: run, start, watch and steer orchestrations.
+
+Try one, with nothing else there: [bold]perdure run hello.py name=Ada[/bold]
+
+[dim]Exit codes: 0 well; 1 the instance ended as anything but Completed; 2 wrong command, input,
+code or setting; 3 no such instance; 4 timed out; 5 the database cannot be reached;
+70 a defect of Perdure; 130 interrupted.[/dim]
+"""
+
+_TRY = "Try and measure"
+_STEER = "Start and steer"
+_LOOK = "Look"
+_SERVE = "Serve"
+
+app = typer.Typer(
+    name="perdure",
+    help=_HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _add(
+    group: typer.Typer, name: str, function: Callable[..., None], panel: str | None = None
+) -> None:
+    """Add a command whose help is its docstring, with the examples kept line by line."""
+    prose, _, examples = inspect.cleandoc(function.__doc__ or "").partition("Examples:\n")
+    text = escape(prose.strip())
+    if examples:
+        lines = (f"  [cyan]{escape(line.strip())}[/cyan]" for line in examples.splitlines())
+        text += "\n\n\b\n[bold]Examples[/bold]\n" + "\n".join(lines)
+    group.command(name, help=text, rich_help_panel=panel)(function)
+
+
+_add(app, "run", running.run, _TRY)
+_add(app, "bench", bench, _TRY)
+_add(app, "start", starting.start, _STEER)
+_add(app, "result", results.result, _STEER)
+_add(app, "cancel", control.cancel, _STEER)
+_add(app, "terminate", control.terminate, _STEER)
+_add(app, "suspend", control.suspend, _STEER)
+_add(app, "resume", control.resume, _STEER)
+_add(app, "list", listing.list_instances, _LOOK)
+_add(app, "get", getting.get, _LOOK)
+_add(app, "tree", trees.tree, _LOOK)
+_add(app, "history", history.history, _LOOK)
+_add(app, "watch", watching.watch, _LOOK)
+_add(app, "replayer", serving.replayer, _SERVE)
+_add(app, "executor", serving.executor, _SERVE)
+_add(app, "version", version.version, _SERVE)
+
+_event = typer.Typer(no_args_is_help=True, help="Raise events.")
+_add(_event, "raise", control.raise_event)
+app.add_typer(_event, name="event", rich_help_panel=_STEER)
+
+_db = typer.Typer(no_args_is_help=True, help="Make and check the schema of the database.")
+_add(_db, "migrate", databases.migrate)
+_add(_db, "status", databases.status)
+app.add_typer(_db, name="db", rich_help_panel=_SERVE)
+
+
+@app.callback()
+def _root(  # pyright: ignore[reportUnusedFunction]  typer calls it
+    *,
+    debug: bool = typer.Option(  # noqa: ARG001  main takes it out; it is here for --help
+        False, "--debug", help="Show tracebacks of errors; may stand anywhere."
+    ),
+) -> None:
+    return
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    words, is_debug = _without_debug(words)
+    is_plugin = arguments is None and Path(sys.argv[0]).name.startswith(kubectl.PLUGIN_NAMES)
+    try:
+        if is_plugin:
+            return kubectl.run_in_cluster(words)
+        app(words, prog_name="perdure")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BrokenPipeError:  # `perdure list | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the edge: every error becomes a line
+        return _report(error, is_debug=is_debug)
+    return ExitCode.OK
+
+
+def _without_debug(words: list[str]) -> tuple[list[str], bool]:
+    end = words.index("--") if "--" in words else len(words)
+    head = [word for word in words[:end] if word != "--debug"]
+    is_debug = len(head) < end or bool(os.environ.get("PERDURE_DEBUG"))
+    return head + words[end:], is_debug
+
+
+def _report(error: BaseException, *, is_debug: bool) -> int:
+    if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        return _report(error.exceptions[0], is_debug=is_debug)
+    if is_debug:
+        traceback.print_exception(error)
+    notes_console().print(Text("error: ", style="bold red") + Text(plain(message_of(error))))
+    return exit_code_of(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

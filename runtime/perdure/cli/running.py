@@ -1,0 +1,192 @@
+"""`perdure run`: run an orchestration here and now, everything in this one process.
+
+For trying things out, for scripts, and for the first five minutes: no service has to be there
+before. The history lives in a Postgres of our own that starts and stops with the command (or in
+`--data-dir`, to go on with later; or in any database, by `--database-url`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from perdure.cli.describe import duration
+from perdure.cli.events import event_text
+from perdure.cli.following import follow
+from perdure.cli.inputs import parse_arguments
+from perdure.cli.loading import App, choose_orchestration, load_app
+from perdure.cli.loops import runner
+from perdure.cli.output import Output, OutputOption, notes_console
+from perdure.cli.results import finish_with
+from perdure.cli.starting import enqueue_start, fresh_id
+from perdure.errors import ConfigurationError, InstanceExistsError
+from perdure.executor import LocalRuntime
+from perdure.model.events import Event
+from perdure.model.ids import InstanceId
+from perdure.model.records import StartedBody
+from perdure.providers.postgres import PostgresProvider
+from perdure.providers.postgres.migrate import migrate
+from perdure.providers.work import InstanceInfo
+from perdure.testing.postgres import EmbeddedPostgres
+
+__all__ = ["run"]
+
+# Nobody needs the data of a trial after a power cut; with --data-dir it is written to last.
+_TRIAL_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def run(
+    *,
+    app: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE[:ORCHESTRATION]",
+            help="A module or FILE.py; the name may be left out if it defines just one.",
+            show_default=False,
+        ),
+    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="Arguments by name.", show_default=False),
+    ] = None,
+    input_json: Annotated[
+        str | None,
+        typer.Option(
+            "--input", "-i", metavar="JSON", help="All arguments as JSON; @FILE and - read it."
+        ),
+    ] = None,
+    instance_id: Annotated[
+        str | None,
+        typer.Option(
+            "--instance-id", help="Its id; one that is there already goes on where it was."
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the result and nothing else.")
+    ] = False,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Keep the data of the Postgres of our own in this folder."),
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            "--database-url",
+            metavar="URL",
+            help="Run on this database, whose schema is there (perdure db migrate).",
+            show_default=False,
+        ),
+    ] = None,
+    schema: Annotated[str, typer.Option("--schema", help="Its schema.")] = "perdure",
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Run an orchestration in this process, show its events, and print its result.
+
+    Needs no service: without --database-url it starts a Postgres of its own (extra `embedded`).
+    The result is printed to standard output as JSON, the events to standard error. Exits with 0
+    if it Completed, 1 if it ended otherwise.
+
+    Examples:
+        perdure run hello.py name=Ada
+        perdure run shop.orders:checkout --input @order.json
+        perdure run hello.py -q name=Ada | jq -r .
+        perdure run long.py --data-dir ./state --instance-id trial    again after Ctrl-C: goes on
+    """
+    loaded = load_app(app)
+    name = choose_orchestration(loaded)
+    definition = loaded.registry.resolve(name, None)
+    body = parse_arguments(input_json, arguments or [], definition.fn)
+    definition.decode_arguments(body)  # refuse bad input before anything starts
+    instance = InstanceId(instance_id or fresh_id(name))
+    with _database(database_url, data_dir) as (url, is_ours), runner() as loop:
+        info = loop.run(
+            _run(
+                loaded,
+                StartedBody(name=name, version=None, input=body),
+                instance,
+                url=url,
+                schema=schema,
+                is_ours=is_ours,
+                may_exist=instance_id is not None,
+                is_quiet=quiet,
+            )
+        )
+    finish_with(info, output)
+
+
+async def _run(
+    app: App,
+    started: StartedBody,
+    instance: InstanceId,
+    *,
+    url: str,
+    schema: str,
+    is_ours: bool,
+    may_exist: bool,
+    is_quiet: bool,
+) -> InstanceInfo:
+    if is_ours:
+        await migrate(url, schema=schema)
+    async with (
+        PostgresProvider(url, schema=schema, application_name="perdure-run") as provider,
+        _runtime(provider, app),
+    ):
+        console = notes_console()
+        try:
+            await enqueue_start(provider, instance, started)
+        except InstanceExistsError:
+            if not may_exist:
+                raise
+            if not is_quiet:
+                console.print(Text(f"{instance} is there already: going on", style="dim"))
+        progress = _Progress(console, instance, is_quiet=is_quiet)
+        info = await follow(provider, instance, progress.show)
+        progress.end(info)
+        return info
+
+
+@asynccontextmanager
+async def _runtime(provider: PostgresProvider, app: App) -> AsyncIterator[None]:
+    async with LocalRuntime(provider, app.registry):
+        yield
+
+
+class _Progress:
+    """Prints each event as it happens, with the time since the first."""
+
+    def __init__(self, console: Console, instance: InstanceId, *, is_quiet: bool) -> None:
+        self._console = console
+        self._is_quiet = is_quiet
+        self._began = time.monotonic()
+        if not is_quiet:
+            console.print(Text("instance ", style="dim") + Text(instance, style="bold"))
+
+    def show(self, event: Event) -> None:
+        if not self._is_quiet:
+            since = time.monotonic() - self._began
+            self._console.print(Text(f"{duration(since):>8}  ", style="dim") + event_text(event))
+
+    def end(self, info: InstanceInfo) -> None:
+        if not self._is_quiet and info.finished_at is not None:
+            took = duration(info.finished_at - info.created_at)
+            self._console.print(Text(f"{info.status.value} after {took}", style="dim"))
+
+
+@contextmanager
+def _database(url: str | None, data_dir: Path | None) -> Iterator[tuple[str, bool]]:
+    """The database to run on, and whether it is ours to migrate."""
+    if url is not None:
+        if data_dir is not None:
+            raise ConfigurationError("Give either --data-dir or --database-url, not both")
+        yield url, False
+        return
+    settings = _TRIAL_SETTINGS if data_dir is None else {}
+    with EmbeddedPostgres(data_dir, settings=settings) as postgres:
+        yield postgres.url, True
