@@ -50,9 +50,7 @@ class ActivityVerbs(Base):
             next_due=until(last["queued"], last["next_due"]),
         )
 
-    async def finish_activities(
-        self, results: Sequence[ActivityResult]
-    ) -> Sequence[FinishOutcome]:
+    async def finish_activities(self, results: Sequence[ActivityResult]) -> Sequence[FinishOutcome]:
         """Record results and wake their instances. Idempotent by lease."""
         if not results:
             return []

@@ -7,8 +7,6 @@ the call or the set-up is wrong is not (permissions, malformed data, a violated 
 
 from __future__ import annotations
 
-import asyncio
-
 import asyncpg
 
 from perdure.errors import PayloadError, PerdureError, ProviderError
@@ -34,21 +32,24 @@ _OUTDATED = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheErr
 
 def translate(operation: str, error: BaseException) -> PerdureError:
     """Say in Perdure's words what `error` means for the verb `operation`."""
-    if isinstance(error, PerdureError):
-        return error
-    if isinstance(error, _OUTDATED):
-        return ProviderError(operation, f"the schema has just changed: {error}", retryable=True)
-    if isinstance(error, asyncpg.PostgresError):
-        return _translate_state(operation, error)
-    if isinstance(error, asyncio.TimeoutError):
-        return ProviderError(operation, "Postgres did not answer in time", retryable=True)
-    if isinstance(error, UnicodeEncodeError):
-        return PayloadError(f"{operation}: text with a lone surrogate cannot be stored: {error}")
-    if isinstance(error, asyncpg.InternalClientError | asyncpg.DataError):
-        return ProviderError(operation, f"the driver refused the call: {error}", retryable=False)
-    if isinstance(error, OSError | asyncpg.InterfaceError):
-        return ProviderError(operation, f"no connection to Postgres: {error}", retryable=True)
-    return ProviderError(operation, f"{type(error).__name__}: {error}", retryable=False)
+    match error:
+        case PerdureError():
+            said: PerdureError = error
+        case asyncpg.InvalidCachedStatementError() | asyncpg.OutdatedSchemaCacheError():
+            said = ProviderError(operation, f"the schema just changed: {error}", retryable=True)
+        case asyncpg.PostgresError():
+            said = _translate_state(operation, error)
+        case TimeoutError():
+            said = ProviderError(operation, "Postgres did not answer in time", retryable=True)
+        case UnicodeEncodeError():
+            said = PayloadError(f"{operation}: a lone surrogate cannot be stored: {error}")
+        case asyncpg.InternalClientError() | asyncpg.DataError():
+            said = ProviderError(operation, f"the driver refuses: {error}", retryable=False)
+        case OSError() | asyncpg.InterfaceError():
+            said = ProviderError(operation, f"no connection to Postgres: {error}", retryable=True)
+        case _:
+            said = ProviderError(operation, f"{type(error).__name__}: {error}", retryable=False)
+    return said
 
 
 def is_transient_conflict(error: BaseException) -> bool:

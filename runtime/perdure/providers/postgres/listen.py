@@ -159,7 +159,7 @@ class HintBoard:
             try:
                 connection = await self._target.connect()
                 lost = asyncio.Event()
-                connection.add_termination_listener(lambda _connection, lost=lost: lost.set())
+                connection.add_termination_listener(_setter(lost))
                 await connection.add_listener(self._channel, self._hear)
                 failures = 0
                 self._offer(["r"])  # whatever was told before we listened
@@ -207,6 +207,13 @@ class _Listener:
         lines, self._lines = list(self._lines), {}
         self._ready.clear()
         return lines
+
+
+def _setter(event: asyncio.Event) -> Callable[[object], None]:
+    def on_end(_connection: object) -> None:
+        event.set()
+
+    return on_end
 
 
 async def _drop(connection: Connection | None) -> None:

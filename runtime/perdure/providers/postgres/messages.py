@@ -63,10 +63,7 @@ class MessageVerbs(Base):
         rows = await self._call(
             "control",
             self._calls.control,
-            [
-                (each.instance, each.verb.value, each.reason, _terminated(each))
-                for each in commands
-            ],
+            [(each.instance, each.verb.value, each.reason, _terminated(each)) for each in commands],
             self._now(),
         )
         answer = rows[0]

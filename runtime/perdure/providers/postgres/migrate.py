@@ -137,9 +137,7 @@ async def _connect(url: str) -> Connection:
     if connection.get_server_version().major < SERVER_VERSION_MIN:
         found = connection.get_server_version().major
         await connection.close()
-        raise ConfigurationError(
-            f"Postgres {found} is too old: use {SERVER_VERSION_MIN} or newer."
-        )
+        raise ConfigurationError(f"Postgres {found} is too old: use {SERVER_VERSION_MIN} or newer.")
     return connection
 
 

@@ -74,9 +74,7 @@ class ReadingVerbs(Base):
         last = instances[-1]
         return InstancePage(instances, f"{last.created_at.isoformat()} {last.instance}")
 
-    async def read_activities(
-        self, instances: Sequence[InstanceId]
-    ) -> Sequence[OpenActivity]:
+    async def read_activities(self, instances: Sequence[InstanceId]) -> Sequence[OpenActivity]:
         """Read the activities of these instances that wait or run."""
         if not instances:
             return []

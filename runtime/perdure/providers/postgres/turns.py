@@ -130,9 +130,7 @@ class TurnVerbs(Base):
             lines.append("w")
         self._board.post(lines)
 
-    async def renew_turns(
-        self, leases: Sequence[TurnLease], lease: timedelta
-    ) -> Sequence[Renewed]:
+    async def renew_turns(self, leases: Sequence[TurnLease], lease: timedelta) -> Sequence[Renewed]:
         """Extend leases to `lease` from now."""
         if not leases:
             return []
