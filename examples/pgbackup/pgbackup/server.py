@@ -17,6 +17,7 @@ from .volume import CHUNK_BYTES
 
 SCRATCH = "pgbackup_scratch_"
 _STDERR_BYTES_MAX = 16 << 10
+_END_SECONDS = 3
 _SETTINGS = {
     "application_name": "pgbackup",
     "idle_in_transaction_session_timeout": "0",  # the snapshot must live until pg_dump has it
@@ -159,10 +160,19 @@ async def _run(*command: str, feed: Path | None = None) -> None:
             status = group.create_task(process.wait())
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            await _end(process)
     if status.result() != 0:
         raise RuntimeError(f"{command[0]} ended with {status.result()}: {complaint.result()}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask first: Postgres' programs then cancel what they had asked of the server."""
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _END_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 async def _feed(packed: Path, pipe: asyncio.StreamWriter | None) -> None:
