@@ -87,7 +87,7 @@ class ForbiddenCallError(AuthorError):
 
 
 class SpinningTurnError(AuthorError):
-    """A turn does not come to rest: its tasks wake one another without awaiting anything durable."""
+    """A turn does not rest: its tasks wake one another without awaiting anything durable."""
 
 
 class HistoryLimitError(AuthorError):

@@ -13,7 +13,8 @@ kept, one per type, for as long as the process lives.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -49,8 +50,12 @@ JSON_CONFIG = ConfigDict(
     arbitrary_types_allowed=False,
 )
 
-T = TypeVar("T")
 _UNTYPED: Any = object()
+
+
+def alone(as_type: Any) -> Any:
+    """Return the type of a tuple that holds one of these."""
+    return GenericAlias(tuple, (as_type,))
 
 
 class _Adapter:
@@ -69,7 +74,7 @@ class _Adapter:
         except PydanticUserError as error:
             if error.code != "type-adapter-config-unused":
                 raise
-            self._adapter = TypeAdapter(tuple[as_type], config=JSON_CONFIG)
+            self._adapter = TypeAdapter(alone(as_type), config=JSON_CONFIG)
             self._wrapped = True
 
     def dump(self, value: object) -> bytes:
@@ -84,6 +89,7 @@ class _Adapter:
 
 
 _adapters: dict[Any, _Adapter] = {}
+_PLAIN: tuple[Any, ...] = (Any, object)
 
 
 def _adapter(as_type: Any) -> _Adapter:
@@ -152,7 +158,7 @@ def decode[V](text: JsonText | None, as_type: type[V], *, what: str = "value") -
         PayloadError: `what` is not JSON, or does not fit the type.
     """
     try:
-        if as_type is Any or as_type is object:
+        if as_type in _PLAIN:
             return cast("V", from_json(text if text is not None else "null"))
         return cast("V", _adapter(as_type).load(text if text is not None else "null"))
     except ValidationError as error:
@@ -165,7 +171,7 @@ def decode[V](text: JsonText | None, as_type: type[V], *, what: str = "value") -
 
 def decode_object(text: JsonText | None, *, what: str = "value") -> dict[str, Any]:
     """Decode a JSON object without a type."""
-    value = decode(text, cast("type[object]", object), what=what)
+    value = decode(text, object, what=what)
     if not isinstance(value, dict):
         msg = f"{what} is not a JSON object but {type(value).__name__}"
         raise PayloadError(msg)
@@ -229,10 +235,8 @@ def raw_json(value: object) -> JsonText:
 
 def encode_failure(failure: Failure) -> JsonText:
     """Encode a failure with its causes."""
-    parts = [
-        f'{{"category":{json_string(failure.category)},"type":{json_string(_clean(failure.type))}'
-        f',"message":{json_string(_clean(failure.message))}'
-    ]
+    kind, message = json_string(_clean(failure.type)), json_string(_clean(failure.message))
+    parts = [f'{{"category":"{failure.category}","type":{kind},"message":{message}']
     if not failure.retryable:
         parts.append(',"retryable":false')
     if failure.details is not None:

@@ -4,11 +4,11 @@ This is written once per turn, on the path that bounds throughput, and read only
 is replayed cold. So writing joins strings, with arguments put in as the JSON they already are,
 and reading pays for both. The form, with what is at its default left out::
 
-    {"upto":7, "now":"2026-…+00:00", "version":"1.0.0", "python":"3.13", "build":"…",
-     "actions":[{"do":"activity","op":"0:1","name":"charge","input":{…},"line":"shop.py:12"}, …],
+    {"upto":7, "now":"2026-…+00:00", "python":"3.13", "version":"1.0.0", "build":"…",
+     "actions":[{"do":"activity","op":"0:1","name":"charge","input":{…},"line":"a/b.py:12"}, …],
      "ending":{"outcome":"Completed","output":…}, "unread":["approved"]}
 
-A kind of action is named once for writing and once for reading; a reader refuses a kind that it does not know.
+A reader refuses a kind of action that it does not know.
 """
 
 from __future__ import annotations
@@ -75,10 +75,8 @@ _quoted: Callable[[str], str] = lru_cache(maxsize=4096)(json_string)
 
 def encode_turn(body: TurnBody) -> JsonText:
     """Encode the body of a `TURN` record."""
-    parts = [
-        f'{{"upto":{body.upto},"now":"{body.now.isoformat()}","version":{_quoted(body.version)}'
-        f',"python":"{body.python}"'
-    ]
+    head = f'{{"upto":{body.upto},"now":"{body.now.isoformat()}","python":"{body.python}"'
+    parts = [f'{head},"version":{_quoted(body.version)}']
     if body.build:
         parts.append(f',"build":{_quoted(body.build)}')
     if body.actions:

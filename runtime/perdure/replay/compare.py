@@ -203,19 +203,17 @@ def _verdict(
 ) -> str:
     """Choose the word for two actions under one name."""
     then, now = _facts(recorded), _facts(decided)
-    if then.kind == now.kind and then.name == now.name:
-        moved_on = _found(decided, history, key) and _found(recorded, ours, key)
-        if moved_on:
-            return "calls were reordered"
-        return f"the {' and the '.join(_differing(then, now))} of a call changed"
     ahead, behind = _found(decided, history, key), _found(recorded, ours, key)
+    alike = then.kind == now.kind
     if ahead and behind:
         return "calls were reordered"
+    if alike and then.name == now.name:
+        return f"the {' and the '.join(_differing(then, now))} of a call changed"
     if ahead:
         return "a call was removed or moved behind others"
     if behind:
         return "a call was inserted"
-    if then.kind == now.kind and not _differing(then, now):
+    if alike and not _differing(then, now):
         return "a call was renamed"
     return "a call was replaced, or another inserted before it"
 
@@ -225,9 +223,9 @@ def _found(action: Action, among: _Turn, key: tuple[str, bool]) -> bool:
     path, _, count = key[0].rpartition(":")
     for other_key, other in among.items():
         other_path, _, other_count = other_key[0].rpartition(":")
-        if other_path == path and other_count and int(other_count) > int(count or 0):
-            if _same(action, other):
-                return True
+        follows = other_path == path and other_count and int(other_count) > int(count or 0)
+        if follows and _same(action, other):
+            return True
     return False
 
 
@@ -235,15 +233,10 @@ def _show(action: Action) -> str:
     """Show an action with its line."""
     facts = _facts(action)
     name = f" {facts.name!r}" if facts.name else ""
-    details = ", ".join(
-        f"{field} {_short(value)}"
-        for field, value in facts.details.items()
-        if value not in (None, "")
-    )
+    shown = [f"{k} {_short(v)}" for k, v in facts.details.items() if v not in (None, "")]
     line = getattr(action, "line", "")
-    return (
-        f"{facts.kind}{name}{f' with {details}' if details else ''}{f' at {line}' if line else ''}"
-    )
+    details = f" with {', '.join(shown)}" if shown else ""
+    return f"{facts.kind}{name}{details}{f' at {line}' if line else ''}"
 
 
 def _short(value: object) -> str:

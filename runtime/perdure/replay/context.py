@@ -67,7 +67,7 @@ class OrchestrationContext:
 
     @property
     def is_replaying(self) -> bool:
-        """True while decisions are repeated that were recorded before. For logs, never for logic."""
+        """True while recorded decisions are repeated. For logs, never for logic."""
         return self.engine.replaying
 
     @property
@@ -207,13 +207,11 @@ class OrchestrationContext:
         retry: Retry | None = None,
         timeout: timedelta | None = None,
     ) -> OperationHandle[T]: ...
-    def schedule_activity(
-        self, activity: Activity[..., Any] | str, *args: Any, **kwargs: Any
-    ) -> OperationHandle[Any]:
+    def schedule_activity(self, activity: Any, *args: Any, **kwargs: Any) -> Any:
         """Schedule an activity now: like calling it, or by name with its arguments in a mapping."""
-        if not isinstance(activity, str):
-            return activity(*args, **kwargs)
-        return self._activity_by_name(activity, *args, **kwargs)
+        if isinstance(activity, str):
+            return self._activity_by_name(activity, *args, **kwargs)
+        return activity(*args, **kwargs)
 
     def _activity_by_name(
         self,
@@ -253,13 +251,11 @@ class OrchestrationContext:
         instance_id: str | None = None,
         version: str | None = None,
     ) -> OperationHandle[T]: ...
-    def schedule_sub_orchestration(
-        self, orchestration: OrchestrationDef[..., Any] | str, *args: Any, **kwargs: Any
-    ) -> OperationHandle[Any]:
+    def schedule_sub_orchestration(self, orchestration: Any, *args: Any, **kwargs: Any) -> Any:
         """Start a child now: like calling it, or by name with its arguments in a mapping."""
-        if not isinstance(orchestration, str):
-            return orchestration(*args, **kwargs)
-        return self._child_by_name(orchestration, *args, **kwargs)
+        if isinstance(orchestration, str):
+            return self._child_by_name(orchestration, *args, **kwargs)
+        return orchestration(*args, **kwargs)
 
     def _child_by_name(
         self,
@@ -298,7 +294,7 @@ class OrchestrationContext:
         )
 
     def schedule_timer(self, delay: timedelta | float) -> OperationHandle[None]:
-        """Start a durable timer of so many seconds now; `asyncio.sleep` is the same when awaited."""
+        """Start a durable timer of so many seconds now; awaited it is `asyncio.sleep`."""
         found = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
         return self.engine.schedule_timer(max(found, timedelta(0)))
 

@@ -286,8 +286,10 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
             raise DefinitionError(msg)
         super().__init__(fn, name, has_context=True, locals_=locals_ or {})
         self.version = check_version(self.signature.owner, version)
-        self._child: InstanceId | None = None
-        self._asked: str | None = None
+        self.asked_instance: InstanceId | None = None
+        """The id that `.options(instance_id=...)` asked for."""
+        self.asked_version: str | None = None
+        """The version that `.options(version=...)` asked for; None: the latest."""
 
     @property
     def fn(self) -> Callable[Concatenate[OrchestrationContext, P], Coroutine[Any, Any, R]]:
@@ -303,8 +305,8 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
         """
         return self._context().engine.start_child(
             self.name,
-            self._asked,
-            self._child,
+            self.asked_version,
+            self.asked_instance,
             self.signature.encode(args, kwargs),
             self.decode_result,
         )
@@ -322,9 +324,11 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
         """
         other = copy(self)
         if not isinstance(instance_id, _Unset):
-            other._child = None if instance_id is None else InstanceId(instance_id)
+            other.asked_instance = None if instance_id is None else InstanceId(instance_id)
         if not isinstance(version, _Unset):
-            other._asked = None if version is None else check_version(self.signature.owner, version)
+            other.asked_version = (
+                None if version is None else check_version(self.signature.owner, version)
+            )
         return other
 
     def start_detached(self, *args: P.args, **kwargs: P.kwargs) -> InstanceId:
@@ -335,18 +339,8 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
             PayloadError: an argument does not fit its type or is too large.
         """
         return self._context().engine.start_detached(
-            self.name, self._asked, self._child, self.signature.encode(args, kwargs)
+            self.name, self.asked_version, self.asked_instance, self.signature.encode(args, kwargs)
         )
-
-    @property
-    def asked_instance(self) -> InstanceId | None:
-        """The id that `.options(instance_id=...)` asked for."""
-        return self._child
-
-    @property
-    def asked_version(self) -> str | None:
-        """The version that `.options(version=...)` asked for; None: the latest."""
-        return self._asked
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

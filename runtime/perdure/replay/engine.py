@@ -53,7 +53,7 @@ from perdure.replay.lines import line_of_caller
 from perdure.replay.loop import DeterministicLoop, ExecutionClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from perdure.model.policy import Retry
     from perdure.replay.futures import DurableFuture, Waiting
@@ -76,8 +76,8 @@ class Engine:
         "_seed",
         "_silenced",
         "_waits",
-        "actions",
         "aborted",
+        "actions",
         "blocked",
         "cancel_reason",
         "closed",
@@ -100,7 +100,8 @@ class Engine:
         self.execution = execution
         seed = hashlib.sha256(f"{instance}/{execution}/{started_at.isoformat()}".encode()).digest()
         self._seed = seed
-        self.loop = DeterministicLoop(self, (seed[0] << 8 | seed[1]) << _NUMBER_BITS)
+        digest = int.from_bytes(seed[:2]) << _NUMBER_BITS
+        self.loop = DeterministicLoop(self, digest)  # type: ignore[abstract]  # filled in by surface
         self.root: DurableTask[Any] | None = None
         self.now = started_at
         self.timestamp = 0.0
@@ -146,7 +147,7 @@ class Engine:
         self.loop.stopping = True
 
     @contextmanager
-    def silenced(self) -> Iterator[None]:
+    def silenced(self) -> Generator[None]:
         """Let nothing be asked for: clean-up runs at a moment that is not the program's."""
         self._silenced += 1
         try:
@@ -192,7 +193,7 @@ class Engine:
         task.operations = count = task.operations + 1
         return OperationId(f"{task.path}:{count}"), line_of_caller() or task.line
 
-    def schedule_activity[R](
+    def schedule_activity[R](  # noqa: PLR0917  the hot path, with few callers
         self,
         name: str,
         input_: JsonText,
@@ -393,9 +394,7 @@ class Engine:
         """Cancel the root task; only the first request counts."""
         if self.cancel_reason is not None or self.root is None:
             return
-        reason = (
-            decode(record.body, str, what="the reason of a cancel request") if record.body else ""
-        )
+        reason = reason_of(record)
         self.cancel_reason = reason
         self.root.cancel(reason)
 
@@ -407,6 +406,11 @@ class Engine:
 
 def _order(item: tuple[int, CarriedEvent]) -> int:
     return item[0]
+
+
+def reason_of(record: Record) -> str:
+    """Read the reason of a cancel request."""
+    return decode(record.body, str, what="the reason of a cancel request") if record.body else ""
 
 
 def _nothing(_body: JsonText | None) -> None:

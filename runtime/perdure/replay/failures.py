@@ -59,11 +59,11 @@ def _describe(error: BaseException, depth: int) -> Failure:
         details = _details(error)
     elif isinstance(error, AuthorError):
         category, retryable = FailureCategory.CONFIGURATION, False
+    leaves = _leaves(error)
     if isinstance(error, BaseExceptionGroup):
-        leaves = _leaves(error)
         shown = "; ".join(f"{type(e).__name__}: {e}" for e in leaves[:_LEAVES_SHOWN_MAX])
         more = "; …" if len(leaves) > _LEAVES_SHOWN_MAX else ""
-        message = f"{error.message} ({len(leaves)}): {shown}{more}"
+        message = f"{message.rpartition(' (')[0]} ({len(leaves)}): {shown}{more}"
         cause = _chain(leaves, depth)
     else:
         cause = _cause(error, depth)
@@ -90,11 +90,12 @@ def _cause(error: BaseException, depth: int) -> Failure | None:
     return None if following is None else _describe(following, depth - 1)
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for member in group.exceptions:
-        found.extend(_leaves(member) if isinstance(member, BaseExceptionGroup) else [member])
-    return found
+def _leaves(error: BaseException) -> list[BaseException]:
+    """Flatten a group, and groups within it; anything else is its own leaf."""
+    members: tuple[BaseException, ...] | None = getattr(error, "exceptions", None)
+    if not isinstance(error, BaseExceptionGroup) or members is None:
+        return [error]
+    return [leaf for member in members for leaf in _leaves(member)]
 
 
 def _chain(leaves: list[BaseException], depth: int) -> Failure | None:
@@ -162,7 +163,7 @@ _FOREIGN = (
 
 def explain_foreign(instance: str, error: BaseException) -> ForbiddenCallError | None:
     """Recognise asyncio's own complaints about foreign awaitables, and name the remedy."""
-    for leaf in _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]:
+    for leaf in _leaves(error):
         if not isinstance(leaf, RuntimeError):
             continue
         text = str(leaf)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from contextvars import Context
 
-    from perdure.model.ids import InstanceId, JsonText, OperationId
+    from perdure.model.ids import JsonText, OperationId
     from perdure.replay.engine import Engine
     from perdure.replay.loop import DeterministicLoop
 
@@ -47,7 +47,7 @@ class DurableFuture[T](asyncio.Future[T]):
 
 
 class OperationHandle[R](DurableFuture[R]):
-    """The coming result of one activity, sub-orchestration, event or timer: await it, once or often.
+    """The coming result of an activity, sub-orchestration, event or timer: await it, even twice.
 
     A plain future: `cancel()` records that the result is no longer wanted and raises
     `CancelledError` in whoever awaits it at once, as do a lost race and a timeout.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os.path
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["is_internal", "line_of_caller", "stop_at"]
 
-_INTERNAL = (os.path.dirname(asyncio.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
+_INTERNAL = (f"{Path(asyncio.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}")
 _FRAMES_MAX = 64
 _LOOP = ">"
 _shown: dict[CodeType, str] = {}
@@ -26,7 +27,7 @@ def stop_at(code: CodeType) -> None:
 
 def line_of_caller() -> str:
     """Return `folder/file.py:line` of the innermost frame that is user code; empty for none."""
-    frame = sys._getframe(1)  # noqa: SLF001  the only way to the caller's line
+    frame = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     for _ in range(_FRAMES_MAX):
         code = frame.f_code
         name = _shown.get(code)
@@ -41,7 +42,7 @@ def line_of_caller() -> str:
 
 
 def is_internal(code: CodeType | None) -> bool:
-    """Tell whether a coroutine is asyncio's or the engine's own, so that no frame of it is shown."""
+    """Tell whether a coroutine is asyncio's or the engine's own, and has no line to show."""
     return code is not None and not (_shown.get(code) or _short(code))
 
 

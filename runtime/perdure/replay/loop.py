@@ -22,11 +22,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import weakref
-from asyncio.tasks import _swap_current_task  # type: ignore[attr-defined]  # not in typeshed
 from collections import deque
-from contextlib import contextmanager
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from perdure.errors import ForbiddenCallError, SpinningTurnError
 from perdure.replay.futures import DurableFuture, DurableTask, DurableTimer, SoonHandle
@@ -34,14 +32,16 @@ from perdure.replay.lines import is_internal, line_of_caller, stop_at
 from perdure.replay.surface import ForbiddingLoop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 
     from perdure.replay.engine import Engine
 
 __all__ = ["DeterministicLoop", "ExecutionClosed"]
 
+_swap_current_task: Callable[[Any, Any], Any] = vars(asyncio.tasks)["_swap_current_task"]
 
-class ExecutionClosed(BaseException):  # noqa: N818  no error: it unwinds what is thrown away
+
+class ExecutionClosed(BaseException):
     """The execution is being thrown away: nothing it asks for is wanted any more.
 
     Not an `Exception`, so that `except Exception` in user code does not go on regardless.
@@ -60,6 +60,7 @@ class DeterministicLoop(ForbiddingLoop):
         self._tasks: list[DurableTask[Any]] = []
         self._tasks_swept = 64
         self._callback_tasks = 0
+        self._outer: tuple[Any, Any, Any] = (None, None, (None, None))
         self.running = False
         self.closed = False
         self.stopping = False
@@ -71,23 +72,23 @@ class DeterministicLoop(ForbiddingLoop):
 
     # ---------------------------------------------------------------- running
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Be the running loop of this thread."""
+    def __enter__(self) -> None:
+        """Become the running loop of this thread."""
         outer = asyncio._get_running_loop()  # noqa: SLF001  the documented way for loops
-        outer_task = _swap_current_task(outer, None) if outer is not None else None
-        hooks = sys.get_asyncgen_hooks()
+        task = None if outer is None else _swap_current_task(outer, None)
+        self._outer = (outer, task, sys.get_asyncgen_hooks())
         sys.set_asyncgen_hooks(self._generator_started, self._generator_dropped)
         asyncio._set_running_loop(self)  # noqa: SLF001
         self.running = True
-        try:
-            yield
-        finally:
-            self.running = False
-            asyncio._set_running_loop(outer)  # noqa: SLF001
-            sys.set_asyncgen_hooks(*hooks)
-            if outer_task is not None:
-                _swap_current_task(outer, outer_task)
+
+    def __exit__(self, *_exc_info: object) -> None:
+        """Give the thread back as it was."""
+        self.running = False
+        outer, task, hooks = self._outer
+        asyncio._set_running_loop(outer)  # noqa: SLF001
+        sys.set_asyncgen_hooks(*hooks)
+        if task is not None:
+            _swap_current_task(outer, task)
 
     def run_until_idle(self, budget: int) -> int:
         """Run callbacks until none is ready; return what is left of the budget.
@@ -116,7 +117,7 @@ class DeterministicLoop(ForbiddingLoop):
         task = getattr(handle._callback, "__self__", None)  # noqa: SLF001
         place = ""
         if isinstance(task, DurableTask):
-            frames = cast("DurableTask[Any]", task).get_stack(limit=1)
+            frames = task.get_stack(limit=1)
             if frames:
                 frame = frames[-1]
                 place = f" (now at {frame.f_code.co_filename}:{frame.f_lineno})"
@@ -132,8 +133,8 @@ class DeterministicLoop(ForbiddingLoop):
 
     # --------------------------------------------------------- callbacks, time
 
-    def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    def call_soon[*Ts](
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Run a callback after those that are ready."""
         handle = SoonHandle(callback, args, self, context or copy_context())
@@ -141,11 +142,11 @@ class DeterministicLoop(ForbiddingLoop):
             self._ready.append(handle)
         return handle
 
-    def call_later(
+    def call_later[*Ts](
         self,
         delay: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run a callback after a durable timer of `delay` seconds."""
@@ -157,11 +158,11 @@ class DeterministicLoop(ForbiddingLoop):
             self._engine.start_timer(timer, delay)
         return timer
 
-    def call_at(
+    def call_at[*Ts](
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run a callback at a time of `time()`, by a durable timer."""
@@ -183,14 +184,14 @@ class DeterministicLoop(ForbiddingLoop):
             raise ExecutionClosed
         return DurableFuture(self)
 
-    def create_task[T](
+    def create_task(
         self,
         coro: Any,
         *,
         name: str | None = None,
         context: Context | None = None,
         **options: Any,
-    ) -> DurableTask[T]:
+    ) -> DurableTask[Any]:
         """Start a task, the next child of the task that calls."""
         if self.closed:
             coro.close()
@@ -309,14 +310,16 @@ class DeterministicLoop(ForbiddingLoop):
         """
         self.closed = True
         self._ready.clear()
-        with self.entered():
-            for task in reversed(self._tasks):
-                if not task.done():
-                    task.get_context().run(_close, task.get_coro())
+        open_tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.clear()
+        if not open_tasks and not self._generators:
+            return
+        with self:
+            for task in reversed(open_tasks):
+                task.get_context().run(_close, task.get_coro())
             for generator in reversed([ref() for ref in self._generators.values()]):
                 if generator is not None:
                     _finish(generator)
-        self._tasks.clear()
         self._generators.clear()
         self._ready.clear()
 
@@ -361,10 +364,11 @@ _NOTHING: Any = object()
 def _set_in_order(items: Iterable[Any] = _NOTHING) -> Any:
     """Be `set`, or in a turn an ordered collection of the distinct items."""
     if items is _NOTHING:
-        return set()
+        return set[Any]()
     if isinstance(asyncio._get_running_loop(), DeterministicLoop):  # noqa: SLF001
         return dict.fromkeys(items)
     return set(items)
 
 
-vars(asyncio.tasks)["set"] = _set_in_order
+_tasks_module: Any = asyncio.tasks
+_tasks_module.set = _set_in_order

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Registry"]
 
 
+_DEFINITIONS: tuple[type[Any], ...] = (Activity, OrchestrationDef)
+
+
 class Registry:
     """Orchestrations by name and version, activities by name."""
 
@@ -69,8 +72,9 @@ class Registry:
         """Hold every definition found among the modules' names."""
         registry = cls()
         for module in modules:
-            for value in vars(module).values():
-                if isinstance(value, Activity | OrchestrationDef):
+            found: list[Any] = list(vars(module).values())
+            for value in found:
+                if isinstance(value, _DEFINITIONS):
                     registry.add(value)
                 elif isinstance(value, Registry):
                     registry.merge(value)

@@ -11,13 +11,14 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, TypedDict, cast, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from perdure.errors import DefinitionError, PayloadError
 from perdure.model.codec import (
     JSON_CONFIG,
     PAYLOAD_BYTES_MAX,
+    alone,
     checked,
     encode,
     first_line,
@@ -101,8 +102,8 @@ class Signature:
         hints = self.hints()
         fields = {name: hints.get(name, Any) for name in self.names}
         try:
-            arguments: Any = TypedDict("Arguments", fields, total=False)  # type: ignore[misc]  # made from a signature
-            arguments.__pydantic_config__ = ConfigDict(extra="forbid", **JSON_CONFIG)
+            arguments = _typed_dict(fields)
+            arguments.__pydantic_config__ = {**JSON_CONFIG, "extra": "forbid"}
             self._adapter = TypeAdapter(arguments)
         except Exception as error:
             raise DefinitionError(self._untypable(fields, error)) from error
@@ -126,7 +127,7 @@ class Signature:
         """Name the parameter whose type pydantic cannot convert."""
         for name, hint in fields.items():
             try:
-                TypeAdapter(tuple[hint])
+                TypeAdapter(alone(hint))
             except Exception as cause:  # noqa: BLE001  whatever it is, it is the answer
                 return (
                     f"{self.owner}: parameter {name!r} is declared {type_name(hint)}, which has no "
@@ -195,7 +196,9 @@ class Signature:
     def _largest(self, values: dict[str, object], total: int) -> str:
         """Name the argument that makes the call too large."""
         hints = self.hints()
-        adapters = {name: TypeAdapter(tuple[hints.get(name, Any)]) for name in values}
+        adapters: dict[str, TypeAdapter[Any]] = {
+            name: TypeAdapter(alone(hints.get(name, Any))) for name in values
+        }
         sizes = {n: len(adapters[n].dump_json((v,), warnings=False)) - 2 for n, v in values.items()}
         name = max(sizes, key=lambda n: sizes[n])
         if sizes[name] > PAYLOAD_BYTES_MAX:
@@ -232,7 +235,13 @@ class Signature:
         return f"the arguments of {self.owner} are not a JSON object by name: {problem['msg']}"
 
 
+def _typed_dict(fields: dict[str, Any]) -> Any:
+    """Make the type of a call's arguments by name."""
+    make: Any = TypedDict
+    return make("Arguments", fields, total=False)
+
+
 def locals_of_caller(depth: int) -> dict[str, Any]:
     """Return what the decorated function can see besides its module, for its annotations."""
-    frame = sys._getframe(depth + 1)  # noqa: SLF001  what pydantic and attrs do, for the same reason
+    frame = sys._getframe(depth + 1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     return {} if frame.f_locals is frame.f_globals else dict(frame.f_locals)

@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import sys
 from contextvars import Context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import AuthorError, HistoryLimitError, NondeterminismError, PayloadError
 from perdure.model.actions import Action
-from perdure.model.codec import decode, decode_started
+from perdure.model.codec import decode_started
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.records import (
     CarriedEvent,
@@ -40,7 +40,7 @@ from perdure.model.turns import TurnBody, decode_turn, encode_turn
 from perdure.replay.compare import compare_actions, compare_endings, compare_versions
 from perdure.replay.context import OrchestrationContext
 from perdure.replay.current import CURRENT
-from perdure.replay.engine import Engine, cancelled
+from perdure.replay.engine import Engine, cancelled, reason_of
 from perdure.replay.failures import explain_foreign, failure_from
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from perdure.replay.definitions import OrchestrationDef
     from perdure.replay.registry import Registry
 
-__all__ = ["Limits", "LiveExecution", "TurnResult", "open_execution"]
+__all__ = ["Limits", "LiveExecution", "TurnResult", "open_execution", "replay_history"]
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _CONTINUED = Ending(Outcome.CONTINUED_AS_NEW)
@@ -90,7 +90,7 @@ class _Recorded:
 
     record: Record
     body: TurnBody
-    batch: list[Record] = field(default_factory=list)
+    batch: list[Record]
 
 
 class LiveExecution:
@@ -116,13 +116,14 @@ class LiveExecution:
         instance: InstanceId,
         execution: int,
         start: Record,
+        started: StartedBody,
         *,
         limits: Limits = DEFAULT_LIMITS,
         build: str = "",
     ) -> None:
         """Prepare; the code does not run before the first turn. See `open_execution`."""
         self._definition = definition
-        self._started = decode_started(start.body or JsonText("null"))
+        self._started = started
         self._first_seq = start.seq
         self._limits = limits
         self._build = build
@@ -179,10 +180,13 @@ class LiveExecution:
         """
         if self._failed is not None:
             raise self._failed
+        if self._closed or self.ended:
+            msg = f"instance {self.instance!r}: execution {self.execution} is over; open it again"
+            raise RuntimeError(msg)
         if upto - self._first_seq + 1 > self._limits.history_records:
             raise self._too_long(upto)
         try:
-            with self._engine.loop.entered():
+            with self._engine.loop:
                 batch = self._catch_up(records, upto)
                 body, after = self._run(batch, upto, now, replaying=False)
         except AuthorError as error:
@@ -197,6 +201,20 @@ class LiveExecution:
             next_execution=after,
             parent=self._started.parent,
         )
+
+    def repeat(self, records: Sequence[Record]) -> None:
+        """Repeat the recorded turns and take none: to check code against a history.
+
+        Raises:
+            NondeterminismError: the code decides otherwise.
+            AuthorError: any other reason that would park the run.
+        """
+        try:
+            with self._engine.loop:
+                self._catch_up(records, self.position)
+        except AuthorError as error:
+            self._failed = error
+            raise
 
     def _too_long(self, upto: int) -> HistoryLimitError:
         return HistoryLimitError(
@@ -299,7 +317,7 @@ class LiveExecution:
         if ending is _CONTINUED:
             for message in rest:
                 if message.kind is RecordKind.CANCEL_REQUESTED:
-                    engine.cancel_reason = decode(message.body, str) if message.body else ""
+                    engine.cancel_reason = reason_of(message)
                     ending = _cancelled_ending(engine.cancel_reason)
                     break
         engine.withdraw_all(_REASONS.get(ending.outcome, "the orchestration ended"))
@@ -307,7 +325,7 @@ class LiveExecution:
             engine.actions.append(engine.continuing)
         return ending
 
-    def _outcome(self) -> Ending:
+    def _outcome(self) -> Ending:  # noqa: PLR0911  one for each way to end
         engine, root = self._engine, self._engine.root
         if engine.aborted is not None:
             return Ending(Outcome.FAILED, failure=engine.aborted)
@@ -355,6 +373,7 @@ class LiveExecution:
         engine.loop.close_all()
         engine.root = None
         engine.open.clear()
+        del engine.loop  # each holds the other: freed now, not when garbage is next collected
 
 
 _REASONS = {
@@ -405,10 +424,28 @@ def open_execution(
             version = decode_turn(record.body or JsonText("null")).version
             break
     if start is None:
-        msg = (
-            f"instance {instance!r}, execution {execution}: its history does not begin with a start"
-        )
+        msg = f"instance {instance!r}, execution {execution}: its history has no start"
         raise PayloadError(msg)
     started = decode_started(start.body or JsonText("null"))
     definition = registry.resolve(started.name, version or started.version)
-    return LiveExecution(definition, instance, execution, start, limits=limits, build=build)
+    return LiveExecution(
+        definition, instance, execution, start, started, limits=limits, build=build
+    )
+
+
+def replay_history(registry: Registry, instance: InstanceId, records: Sequence[Record]) -> int:
+    """Check code against a whole history, execution by execution; return how many turns agreed.
+
+    Raises:
+        NondeterminismError: the code no longer decides what was recorded.
+        NotRegisteredError: this process does not have that code.
+        AuthorError: any other reason that would park the run.
+    """
+    for number in sorted({record.execution for record in records}):
+        part = [record for record in records if record.execution == number]
+        execution = open_execution(registry, instance, number, part)
+        try:
+            execution.repeat(part)
+        finally:
+            execution.close()
+    return sum(record.kind is RecordKind.TURN for record in records)
