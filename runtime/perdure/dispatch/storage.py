@@ -125,7 +125,8 @@ class Alarm:
     def __init__(self, poll: timedelta, dice: random.Random) -> None:
         self._poll = poll.total_seconds()
         self._dice = dice
-        self._called = asyncio.Event()
+        self._stirred = asyncio.Event()
+        self._is_called = False
         self._told = float("inf")
         self._since = float("inf")
         self._empty_handed = 0
@@ -135,15 +136,17 @@ class Alarm:
     def ring(self) -> None:
         """Wake the sleeper, or keep it from falling asleep."""
         self.calls += 1
-        self._called.set()
+        self._is_called = True
+        self._stirred.set()
 
     def due_in(self, seconds: float) -> None:
-        """Something was handed in that will be due after that time."""
+        """Something was handed in that will be due after that time: a sleeper sleeps less."""
         self._since = min(self._since, time.monotonic() + seconds)
+        self._stirred.set()
 
     def before_fetch(self) -> None:
         """Forget the calls so far: the fetch that starts now answers them."""
-        self._called.clear()
+        self._is_called = False
         self._since = float("inf")
 
     def after_fetch(self, count: int, next_due: timedelta | None) -> None:
@@ -154,15 +157,15 @@ class Alarm:
 
     async def sleep(self) -> None:
         """Return when there may be something to fetch."""
-        if self._called.is_set():
-            return
-        now = time.monotonic()
-        wait = min(self._told, self._since) - now
         # Work that is due but locked by somebody else must not make us spin.
         floor = min(self._SHORTEST * self._empty_handed, 0.05)
+        began = time.monotonic()
         poll = self._poll * (0.8 + 0.4 * self._dice.random())
-        try:
-            async with asyncio.timeout(min(max(wait, floor), poll)):
-                await self._called.wait()
-        except TimeoutError:
-            return
+        while not self._is_called:
+            wait = min(max(min(self._told, self._since) - began, floor), poll)
+            self._stirred.clear()
+            try:
+                async with asyncio.timeout(began + wait - time.monotonic()):
+                    await self._stirred.wait()
+            except TimeoutError:
+                return
