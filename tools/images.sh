@@ -22,6 +22,7 @@ UV=$(find "$CACHE" -maxdepth 2 -path '*/uv-*/uv' -type f | sort -V | tail -n 1)
 export UV_CACHE_DIR=${UV_CACHE_DIR:-$CACHE/uv-cache} UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1}
 
 PYTHON=3.13 # of the images, and so of the wheels
+ARCH=$(uname -m)
 EXECUTOR_EXTRAS=(--extra fast --extra otel)
 OPERATOR_EXTRAS=("${EXECUTOR_EXTRAS[@]}" --extra operator)
 # A newer pip may name its options otherwise; the download is by hash whichever it is.
@@ -45,12 +46,12 @@ local_base() {
 find_base() { # OFFICIAL NAME PACKAGE,...
   [ -n "${REGISTRY:-}" ] || { if can_pull "$1"; then REGISTRY=yes; else REGISTRY=no; fi; }
   BASE=$1
-  if [ $REGISTRY = no ]; then local_base "$2" "$3"; fi
+  if [ "$REGISTRY" = no ]; then local_base "$2" "$3"; fi
 }
 
 find_python_base() {
   BASE=${PERDURE_BASE:-}
-  [ -n "$BASE" ] || find_base python:$PYTHON-slim python python3,python3-venv,ca-certificates,tzdata
+  [ -n "$BASE" ] || find_base "python:$PYTHON-slim" python python3,python3-venv,ca-certificates,tzdata
 }
 
 # The wheels of everything that uv.lock names for the images, by hash. Sets WHEELS.
@@ -65,21 +66,21 @@ resolve_wheels() {
 # Two lists of what to install, and the wheels of the longer one.
 fetch_wheels() ( # FOLDER
   set -euo pipefail
-  arch=$(uname -m) platforms=()
+  platforms=()
   mkdir -p "$1"
   pin "${EXECUTOR_EXTRAS[@]}" >"$1/executor.txt"
   pin "${OPERATOR_EXTRAS[@]}" >"$1/operator.txt"
-  for libc in 2_28 2_27 2_26 2_24 2_17 2_12 2_5; do platforms+=(--platform "manylinux_${libc}_$arch"); done
+  for libc in 2_28 2_27 2_26 2_24 2_17 2_12 2_5; do platforms+=(--platform "manylinux_${libc}_$ARCH"); done
   "$UV" tool run --quiet --from "$PIP" pip download --quiet --no-deps --only-binary :all: --require-hashes \
-    --python-version $PYTHON --implementation cp --abi cp${PYTHON/./} --abi abi3 --abi none "${platforms[@]}" \
-    --platform "manylinux2014_$arch" --platform any --dest "$1" -r "$1/operator.txt"
+    --python-version "$PYTHON" --implementation cp --abi "cp${PYTHON/./}" --abi abi3 --abi none "${platforms[@]}" \
+    --platform "manylinux2014_$ARCH" --platform any --dest "$1" -r "$1/operator.txt"
 )
 
 # The second pass settles the markers for the images' Python, whatever runs here.
 pin() { # EXTRAS...
   "$UV" export --quiet --frozen --no-dev --no-emit-project "$@" |
     "$UV" pip compile --quiet --no-deps --no-header --no-annotate --generate-hashes --only-binary :all: \
-      --python-version $PYTHON --python-platform "$arch-manylinux_2_28" -
+      --python-version "$PYTHON" --python-platform "$ARCH-manylinux_2_28" -
 }
 
 sources() { # PATH...: what git would see of them, committed or not
@@ -159,9 +160,10 @@ if wanted postgres; then
   plain_image perdure/postgres:dev "$BASE" tests/devcluster/postgres BASE
 fi
 say "built: ${IMAGES[*]}"
-if [ $LOAD = yes ]; then
+if [ "$LOAD" = yes ]; then
   if "$HERE/cluster" status >/dev/null 2>&1; then
-    "$HERE/cluster" load "${IMAGES[@]}" && say "loaded onto the nodes"
+    "$HERE/cluster" load "${IMAGES[@]}"
+    say "the nodes have them"
   else
     say "no cluster is up: nothing to load them into"
   fi

@@ -49,6 +49,7 @@ start_engine() {
 
 stop_engine() {
   engine_is_ours || return 0
+  if [ -n "$(docker ps -q)" ]; then say "other containers run in the engine: it stays"; return; fi
   local pid
   pid=$(cat "$ENGINE/pid")
   kill "$pid" 2>/dev/null || true

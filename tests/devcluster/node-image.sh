@@ -22,14 +22,18 @@ find_node_image() {
   say "kind's node image cannot be pulled here: building one"
   node_tools
   logged node-image "building the node image $LOCAL_NODE_IMAGE; about a minute" build_node_image
+  # What went in is of no more use, and earlier images only where a node still runs from one.
+  rm -rf "$NODE_BIN"
+  docker image ls --format '{{.Repository}}:{{.Tag}}' perdure/node | grep -vF "$LOCAL_NODE_IMAGE" |
+    xargs -r docker rmi >/dev/null 2>&1 || true
 }
 
 build_node_image() (
   set -euo pipefail
   exec 2>&1
   work=$(mktemp -d "$CACHE/node.tmp.XXXXXX")
-  trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
-  find "$CACHE" -maxdepth 1 -name 'node.tmp.*' ! -path "$work" -exec rm -rf {} +
+  trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf --one-file-system "$work"' EXIT
+  find "$CACHE" -maxdepth 1 -name 'node.tmp.*' ! -path "$work" -exec rm -rf --one-file-system {} +
   root=$work/root
 
   # systemd of Debian 12 still lives with cgroup v1; that of Debian 13 does not.

@@ -14,7 +14,7 @@ BIN=$CACHE/bin-$TOOLS_KEY
 source "$HERE/../../tools/go.sh"
 
 go_in_tools() { (cd "$HERE/tools" && CGO_ENABLED=0 GOFLAGS=-mod=mod "$GO" "$@"); }
-kind_source() { go_in_tools list -m -f '{{.Dir}}' sigs.k8s.io/kind; }
+kind_source() { go_in_tools mod download -json sigs.k8s.io/kind | jq -r .Dir; }
 
 # build_tools FOLDER TOOL...: go on from whatever an earlier, broken run left in Go's own cache.
 build_tools() {
