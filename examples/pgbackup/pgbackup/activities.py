@@ -109,7 +109,7 @@ async def verify(ctx: ActivityContext, backup: str, dump: Dump, packed: Packed) 
     place = volume.folder(backup)
     (place / dump.file).unlink(missing_ok=True)  # its packed form is recorded: it may go
     mine = f"{server.SCRATCH}{backup}_{hashlib.sha256(packed.database.encode()).hexdigest()[:8]}_"
-    scratch = mine + secrets.token_hex(4)
+    scratch = mine + secrets.token_hex(3)  # 61 bytes: a name may have 63
     async with _until_cancelled(ctx):
         for left in await server.scratch_databases(mine):  # by an attempt that was killed
             await server.drop(left)

@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 CHUNK_BYTES = 1 << 20
 MANIFEST = "manifest.json"
 _PARTIAL = ".partial-"
 _DELETING = ".deleting-"
-_STAMP = "%Y%m%dT%H%M%SZ"
+_STAMP = "%Y%m%dT%H%M%S%fZ"
 
 
 def root() -> Path:
@@ -40,7 +40,8 @@ def folder(backup: str) -> Path:
 
 def backup_id(now: datetime, guid: str) -> str:
     """Sorts by time, and tells its own age to whoever finds it."""
-    return f"{now.astimezone(UTC):{_STAMP}}-{guid[:8]}"
+    at = now.astimezone(UTC)
+    return f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03}Z-{guid[:8]}"
 
 
 def age(backup: str) -> timedelta | None:
@@ -76,23 +77,33 @@ def compress(source: Path, target: Path, keep_going: Callable[[], None]) -> str:
 
     `keep_going` is called between chunks and raises to stop.
     """
-    digest = hashlib.sha256()
-
-    class Digesting:
-        def write(self, data: bytes) -> int:
-            digest.update(data)
-            return sink.write(data)
-
     with (
         written_whole(target) as partial,
         source.open("rb") as data,
         partial.open("wb") as sink,
-        gzip.GzipFile("", "wb", 6, Digesting(), mtime=0) as packed,  # type: ignore[arg-type]
     ):
+        digesting = _Digesting(sink)
+        packed = gzip.GzipFile("", "wb", 6, digesting, mtime=0)
         while chunk := data.read(CHUNK_BYTES):
             keep_going()
             packed.write(chunk)
-    return digest.hexdigest()
+        packed.close()
+    return digesting.digest.hexdigest()
+
+
+class _Digesting:
+    """A file that takes a digest of what goes through."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self.digest = hashlib.sha256()
+        self._sink = sink
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._sink.write(data)
+
+    def flush(self) -> None:
+        self._sink.flush()
 
 
 def sha256(path: Path) -> str:
