@@ -23,6 +23,7 @@ from perdure_operator.api.v1alpha1 import KINDS
 from perdure_operator.apply import Hands
 from perdure_operator.cluster import Cluster, ClusterError
 from perdure_operator.database import Database
+from perdure_operator.default_pools import DefaultPools
 from perdure_operator.index import Index, Key
 from perdure_operator.metrics import Metrics
 from perdure_operator.observe import Eyes
@@ -101,6 +102,7 @@ class Controller:
                 group.create_task(self._take_census(), name="census")
                 group.create_task(self._watch_code(), name="code")
                 group.create_task(self._resync(), name="resync")
+                group.create_task(self._make_default_pools(), name="default pools")
                 group.create_task(
                     self.queue.serve(self.settings.concurrency, reconciler.work), name="queue"
                 )
@@ -195,6 +197,19 @@ class Controller:
         for activity in await self.database.read_activities(self.index.live_instances()):
             if activity.tag in tags and (key := self.index.owner_of(activity.instance)):
                 self.queue.add(key)
+
+    async def _make_default_pools(self) -> None:
+        if not self.settings.default_pools:
+            return
+        pools = DefaultPools(self.cluster, self.settings.namespace, self.settings.default_pools)
+        while True:
+            try:
+                await pools.make()
+            except (ClusterError, ValueError) as error:
+                _log.warning("cannot make the default pools: %s", error)
+                await asyncio.sleep(_WATCH_RETRY_SECONDS)
+            else:
+                await asyncio.sleep(self.settings.resync_seconds)
 
     async def _resync(self) -> None:
         """Look at everything now and then: what was missed is found."""

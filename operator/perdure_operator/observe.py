@@ -113,8 +113,8 @@ class Eyes:
         size = len(text.encode())
         if size > _INLINE_BYTES_MAX:
             return InputFault(
-                f"spec.run.input has {size:,} bytes of JSON; at most {_INLINE_BYTES_MAX:,} may be "
-                "inline: put it into a ConfigMap or Secret and name that in spec.run.inputFrom"
+                f"spec.run.input is {size:,} bytes of JSON, and at most 256 KiB may be inline: put "
+                "it into a ConfigMap or Secret and name that in spec.run.inputFrom"
             )
         return InputText(JsonText(text))
 
@@ -202,7 +202,7 @@ def _decoded(text: str) -> str:
 def _checked(text: str, where: str) -> RunInput:
     size = len(text.encode())
     if size > _REFERENCED_BYTES_MAX:
-        return InputFault(f"{where} has {size:,} bytes; at most {_REFERENCED_BYTES_MAX:,} may be")
+        return InputFault(f"{where} is {size:,} bytes, and at most 1 MiB may be")
     try:
         return InputText(JsonText(_canonical(json.loads(text))))
     except ValueError as error:
@@ -281,6 +281,13 @@ async def _readiness(pod: Object) -> PodTrouble | None:
             text = (await answer.text())[:2000].strip()
     except (aiohttp.ClientError, TimeoutError, OSError):
         return None
-    if answer.ok:
-        return None
-    return PodTrouble(str(field_of(pod, "metadata", "name")), "NotReady", text)
+    name = str(field_of(pod, "metadata", "name"))
+    match text.partition(":")[0].partition(" ")[0]:
+        case "starting" | "draining":
+            return None
+        case _ if answer.ok:
+            return None
+        case "storage":
+            return PodTrouble(name, "DatabaseUnreachable", text)
+        case _:
+            return PodTrouble(name, "AppNotLoading", text)

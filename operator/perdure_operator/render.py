@@ -88,17 +88,29 @@ def selector_of(pool: Pool) -> dict[str, str]:
     return {POOL_KIND: _kind(pool), POOL_NAME: pool.metadata.name}
 
 
+def labels_of(pool: Pool) -> Object:
+    """Labels of the Deployment and its pods. None of the pool's own are passed on: a tool that
+    tracks the pool by a label would take its pods for things that nobody declared, and prune them.
+    """
+    component = "executor" if isinstance(pool, ExecutorPoolResource) else "replayer"
+    return {
+        "app.kubernetes.io/name": "perdure",
+        "app.kubernetes.io/component": component,
+        MANAGED_BY: MANAGER,
+        **selector_of(pool),
+    }
+
+
 def render(pool: Pool, code: Mapping[str, str] | None, defaults: PodDefaults) -> Object:
     """Write the Deployment of a pool; `code` is the ConfigMap that its pods see, if any."""
     meta = pool.metadata
-    labels: Object = {MANAGED_BY: MANAGER, **selector_of(pool)}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             "name": deployment_name(pool),
             "namespace": meta.namespace,
-            "labels": labels,
+            "labels": labels_of(pool),
             "ownerReferences": [_owner(pool)],
         },
         "spec": {
@@ -136,7 +148,7 @@ def _owner(pool: Pool) -> Object:
 
 def _pod(pool: Pool, code: Mapping[str, str] | None, defaults: PodDefaults) -> Object:
     template = pool.spec.template
-    labels: Object = {**(template.labels or {}), MANAGED_BY: MANAGER, **selector_of(pool)}
+    labels: Object = {**(template.labels or {}), **labels_of(pool)}
     annotations: Object = dict(template.annotations or {})
     if code is not None:
         annotations[CODE_HASH] = code_hash(code)
@@ -279,7 +291,7 @@ def _environment(pool: Pool, defaults: PodDefaults) -> list[JsonValue]:
     if isinstance(pool, ExecutorPoolResource):
         values["PERDURE_CANCEL_GRACE_SECONDS"] = str(_cancel_seconds(pool))
     if pool.spec.code is not None:
-        values["PYTHONPATH"] = _CODE_PATH
+        values["PYTHONPATH"] = f"{_CODE_PATH}:/app"
     return [
         _field_variable("PERDURE_POD_NAMESPACE", "metadata.namespace"),
         _field_variable("PERDURE_POD_NAME", "metadata.name"),

@@ -37,6 +37,8 @@ class Settings:
     """Secret with the address of the database, for pools that name none."""
     database_secret_key: str = "uri"  # noqa: S105  likewise
     """Key in it."""
+    default_pools: str = ""
+    """ConfigMap, in the controller's namespace, that lists pools to make."""
     probe_port: int = 8080
     """Port of /livez, /readyz and /metrics."""
     log_level: str = "INFO"
@@ -92,6 +94,7 @@ _OPTIONAL: Mapping[str, object] = {
     "image_pull_policy": "",
     "database_secret": "",
     "database_secret_key": "",
+    "default_pools": "",
     "probe_port": 0,
     "log_level": "",
     "log_format": "",

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Rules", "has_live_record", "is_settled", "plan_orchestration"]
 
-_INPUT_AGAIN = timedelta(seconds=10)
+_INPUT_AGAIN = timedelta(seconds=5)
+_DATABASE_PATIENCE = timedelta(seconds=5)
+"""The database is given this long to come back before every object says that it is away."""
 _DATABASE_AGAIN = timedelta(minutes=1)
 
 
@@ -93,7 +95,9 @@ def plan_orchestration(seen: ObservedOrchestration, now: datetime, rules: Rules)
 
 def _without_database(seen: ObservedOrchestration, now: datetime, rules: Rules) -> Plan:
     down = seen.database
-    message = f"the database does not answer: {down.message if down else ''}"
+    if down is None or now - down.since < _DATABASE_PATIENCE:
+        return Plan(again=_DATABASE_PATIENCE)
+    message = f"the database does not answer: {down.message}"
     situation = shown(seen.resource.status) if recorded(seen.resource) else Situation("Pending")
     situation = situation.blocked_by(Reason.DATABASE_UNREACHABLE, message)
     return plan_status(seen, situation, now, rules.blocked, again=_DATABASE_AGAIN)
@@ -159,7 +163,8 @@ def _start(seen: ObservedOrchestration, now: datetime, rules: Rules) -> Plan:
             return plan_status(seen, situation, now, rules.blocked, again=_INPUT_AGAIN)
         case InputFault(message):
             situation = Situation("Pending").refused(Reason.INPUT_INVALID, message)
-            return plan_status(seen, situation, now, rules.blocked)
+            again = _INPUT_AGAIN if resource.spec.run.input_from else None
+            return plan_status(seen, situation, now, rules.blocked, again=again)
         case InputText(text):
             guard: tuple[Step, ...] = (AddFinalizer(),) if _needs_finalizer(resource) else ()
             return Plan(steps=(*guard, Start(start_message(resource, text))))

@@ -47,6 +47,7 @@ _TROUBLES = {
     "FailedMount": Reason.CONFIGURATION_MISSING,
     "Unschedulable": Reason.UNSCHEDULABLE,
     "AppNotLoading": Reason.APP_NOT_LOADING,
+    "DatabaseUnreachable": Reason.DATABASE_UNREACHABLE,
 }
 
 
@@ -85,7 +86,7 @@ def _first_trouble(troubles: tuple[PodTrouble, ...]) -> tuple[Reason, str] | Non
         return None
     first = troubles[0]
     more = f" (and {len(troubles) - 1} more pods)" if len(troubles) > 1 else ""
-    message = f"pod {first.pod}: {first.reason}: {first.message}{more}"
+    message = f"pod {first.pod}: {first.message or first.reason}{more}"
     return trouble_reason(first.reason), message
 
 
