@@ -11,8 +11,10 @@ import pytest
 from perdure.cli.loading import load_app
 from perdure.cli.main import main
 from perdure.executor import LocalRuntime
+from perdure.model.ids import ExecutorId
 from perdure.providers.postgres import PostgresProvider
 from perdure.providers.postgres.migrate import migrate
+from perdure.providers.work import CodeId, ExecutorInfo, Role
 
 SHOP = """
 import asyncio
@@ -109,4 +111,6 @@ async def served(database: str, shop: Path) -> AsyncIterator[str]:
         provider = await stack.enter_async_context(PostgresProvider(database))
         app = load_app(str(shop / "shop.py"))
         await stack.enter_async_context(LocalRuntime(provider, app.registry))
+        code = tuple(CodeId(name, version) for name, version in app.registry.code())
+        await provider.announce(ExecutorInfo(ExecutorId(1), Role.REPLAY, "here", "", code=code))
         yield database

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,7 +85,7 @@ async def test_the_list_filters_and_pages(cli: Cli) -> None:
     everything = json.loads((await cli("list", "-o", "json")).out)
     assert [one["instance"] for one in everything] == ["b-1", "a-4", "a-3", "a-2", "a-1", "a-0"]
     failed = yaml.safe_load((await cli("list", "--status", "failed", "-o", "yaml")).out)
-    assert [one["failure"]["message"] for one in failed] == ["no bread today"]
+    assert ["no bread today" in one["failure"]["message"] for one in failed] == [True]
     page = await cli("list", "--prefix", "a-", "--limit", "2")
     assert [line.split()[0] for line in page.out.splitlines()] == ["INSTANCE", "a-4", "a-3"]
     assert "more than 2" in page.err
@@ -217,9 +218,8 @@ async def test_watch_follows_an_instance_to_its_end(cli: Cli) -> None:
 
 
 async def _raised_by_another_process(instance: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        "perdure", "event", "raise", instance, "word", "{}", stdout=asyncio.subprocess.DEVNULL
-    )
+    words = (sys.executable, "-m", "perdure.cli.main", "event", "raise", instance, "word", "{}")
+    process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.DEVNULL)
     assert await process.wait() == ExitCode.OK
 
 

@@ -11,7 +11,7 @@ import typer
 
 from perdure.cli.connection import DatabaseUrlOption, SchemaOption, connect, read_instance
 from perdure.cli.describe import duration
-from perdure.cli.events import EVENT_COLUMNS, event_document, event_row
+from perdure.cli.events import EVENT_COLUMNS, EventLines, event_document
 from perdure.cli.output import Output, OutputOption, plain, print_documents, print_table
 from perdure.model.events import Event, events_of
 from perdure.model.ids import InstanceId
@@ -58,17 +58,19 @@ def history(
     if raw:
         _print_records(records[-tail:] if tail else records, output)
     else:
-        events = list(events_of(records))
-        _print_events(events[-tail:] if tail else events, output)
+        _print_events(list(events_of(records)), tail, output)
 
 
-def _print_events(events: Sequence[Event], output: Output) -> None:
+def _print_events(events: Sequence[Event], tail: int | None, output: Output) -> None:
     if output in {Output.JSON, Output.YAML}:
-        print_documents([event_document(event) for event in events], output)
+        print_documents([event_document(event) for event in events[-(tail or 0) :]], output)
         return
+    lines = EventLines()
+    start = events[0].at
     width = None if output is Output.WIDE else _BODY_WIDTH
-    rows = [event_row(event, events[0].at, width=width) for event in events]
-    print_table(EVENT_COLUMNS, rows, right=("EVENT", "SINCE START"))
+    rows = [lines.row(event, start, width=width) for event in events]
+    # All are gone through, since the last ones may complete what the first ones named.
+    print_table(EVENT_COLUMNS, rows[-(tail or 0) :], right=("EVENT", "SINCE START"))
 
 
 def _print_records(records: Sequence[Record], output: Output) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import sys
 import traceback
@@ -39,11 +40,15 @@ __all__ = ["app", "main"]
 
 _HELP = """Durable execution for Python: run, start, watch and steer orchestrations.
 
-Try one, with nothing else there: [bold]perdure run hello.py name=Ada[/bold]
+Try one, with nothing else there: [cyan]perdure run hello.py name=Ada[/cyan]
 
-[dim]Exit codes: 0 well; 1 the instance ended as anything but Completed; 2 wrong command, input,
-code or setting; 3 no such instance; 4 timed out; 5 the database cannot be reached;
-70 a defect of Perdure; 130 interrupted.[/dim]
+\b
+Exit codes:
+   0  well                           3  no such instance
+   1  the instance ended as          4  timed out; what was waited for goes on
+      anything but Completed         5  the database cannot be reached
+   2  wrong command, input,         70  a defect of Perdure
+      code or setting              130  interrupted
 """
 
 _TRY = "Try and measure"
@@ -115,6 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     words, is_debug = _without_debug(words)
     is_plugin = arguments is None and Path(sys.argv[0]).name.startswith(kubectl.PLUGIN_NAMES)
+    if not is_debug and not logging.root.handlers:
+        # What a command has to say it says itself; processes set up logs of their own.
+        logging.root.addHandler(logging.NullHandler())
     try:
         if is_plugin:
             return kubectl.run_in_cluster(words)

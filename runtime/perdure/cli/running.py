@@ -7,9 +7,9 @@ before. The history lives in a Postgres of our own that starts and stops with th
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from perdure.cli.describe import duration
-from perdure.cli.events import event_text
+from perdure.cli.events import EventLines
 from perdure.cli.following import follow
 from perdure.cli.inputs import parse_arguments
 from perdure.cli.loading import App, choose_orchestration, load_app
@@ -34,6 +34,7 @@ from perdure.model.records import StartedBody
 from perdure.providers.postgres import PostgresProvider
 from perdure.providers.postgres.migrate import migrate
 from perdure.providers.work import InstanceInfo
+from perdure.telemetry import configure_logging
 from perdure.testing.postgres import EmbeddedPostgres
 
 __all__ = ["run"]
@@ -103,6 +104,8 @@ def run(
     name = choose_orchestration(loaded)
     definition = loaded.registry.resolve(name, None)
     body = parse_arguments(input_json, arguments or [], definition.fn)
+    if not quiet:
+        configure_logging(style="text")
     definition.decode_arguments(body)  # refuse bad input before anything starts
     instance = InstanceId(instance_id or fresh_id(name))
     with _database(database_url, data_dir) as (url, is_ours), runner() as loop:
@@ -164,14 +167,18 @@ class _Progress:
     def __init__(self, console: Console, instance: InstanceId, *, is_quiet: bool) -> None:
         self._console = console
         self._is_quiet = is_quiet
-        self._began = time.monotonic()
+        self._lines = EventLines()
+        self._began: datetime | None = None
         if not is_quiet:
             console.print(Text("instance ", style="dim") + Text(instance, style="bold"))
 
     def show(self, event: Event) -> None:
         if not self._is_quiet:
-            since = time.monotonic() - self._began
-            self._console.print(Text(f"{duration(since):>8}  ", style="dim") + event_text(event))
+            self._began = self._began or event.at
+            since = event.at - self._began
+            self._console.print(
+                Text(f"{duration(since):>8}  ", style="dim") + self._lines.text(event)
+            )
 
     def end(self, info: InstanceInfo) -> None:
         if not self._is_quiet and info.finished_at is not None:

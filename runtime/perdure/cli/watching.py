@@ -12,7 +12,7 @@ from rich.text import Text
 
 from perdure.cli.connection import DatabaseUrlOption, SchemaOption, connect
 from perdure.cli.describe import duration, failure_line, instance_document, status_text
-from perdure.cli.events import event_document, event_text
+from perdure.cli.events import EventLines, event_document
 from perdure.cli.exits import InstanceEndedError
 from perdure.cli.following import follow
 from perdure.cli.listing import StatusOption, parse_statuses, read_up_to
@@ -75,13 +75,14 @@ def watch(
 
 async def _one(provider: ClientProvider, instance: str, output: Output) -> None:
     console = data_console()
+    lines = EventLines()
     is_json = output is Output.JSON
 
     def show(event: Event) -> None:
         if is_json:
             _print_line(event_document(event))
         else:
-            console.print(Text(f"{event.at:%H:%M:%S}  ", style="dim") + event_text(event))
+            console.print(Text(f"{event.at:%H:%M:%S}  ", style="dim") + lines.text(event))
 
     info = await follow(provider, instance, show)
     if not is_json:
