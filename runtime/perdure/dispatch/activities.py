@@ -264,8 +264,7 @@ class ActivityDispatcher:
                 outcome = "completed"
             case ActivityFailed():
                 outcome = "failed"
-            case ActivityRetried(delay=delay):
-                self._alarm.due_in(delay.total_seconds())
+            case ActivityRetried():
                 outcome = "retried"
             case ActivityDiscarded():
                 outcome = "discarded"
@@ -333,6 +332,8 @@ class ActivityDispatcher:
             return
         for ended, outcome in zip(batch, outcomes, strict=True):
             attempt = ended.attempt
+            if isinstance(ended.end, ActivityRetried):
+                self._alarm.due_in(ended.end.delay.total_seconds())
             if attempt is None:
                 continue
             self._held.discard(attempt)
@@ -371,6 +372,9 @@ class ActivityDispatcher:
             )
         except ProviderError as error:
             _LOG.warning("activities were not handed back (%s): their leases will run out", error)
+            return
+        for activity in activities:
+            self._alarm.due_in(activity.delay.total_seconds())
 
     # ------------------------------------------------------------------ stopping
 
