@@ -17,7 +17,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from perdure.errors import ConfigurationError, ProviderError
+from perdure.errors import PerdureError, ProviderError
 from perdure.model.ids import InstanceId
 from perdure_operator.api.v1alpha1 import KINDS
 from perdure_operator.apply import Hands
@@ -106,8 +106,8 @@ class Controller:
                 group.create_task(
                     self.queue.serve(self.settings.concurrency, reconciler.work), name="queue"
                 )
-        except* ConfigurationError as errors:
-            raise errors.exceptions[0] from None
+        except* PerdureError as errors:
+            raise errors.exceptions[0] from errors
 
     def _reconciler(self) -> Reconciler:
         settings = self.settings
@@ -143,7 +143,6 @@ class Controller:
 
     async def _watch_objects(self) -> None:
         await self.watch(self.settings.watch_namespaces, self._heard)
-        raise ConfigurationError("the watch of the API server ended; its log says why")
 
     def _heard(self, key: Key) -> None:
         self.heard_at = asyncio.get_running_loop().time()

@@ -8,30 +8,36 @@ is then read; an event that is missed is made up for by the resync.
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import kopf
 
+from perdure.errors import PerdureError
 from perdure_operator.api.v1alpha1 import EXECUTOR_POOL, GROUP, KINDS, REPLAY_POOL, VERSION, Kind
 from perdure_operator.index import Key
 from perdure_operator.render import MANAGED_BY, MANAGER, POOL_KIND, POOL_NAME
 
-__all__ = ["watch"]
+__all__ = ["WatchEndedError", "watch"]
 
 type Hear = Callable[[Key], None]
 
 _POOLS = {EXECUTOR_POOL.name: EXECUTOR_POOL, REPLAY_POOL.name: REPLAY_POOL}
 
 
+class WatchEndedError(PerdureError):
+    """Nothing is heard from the API server any more."""
+
+
 async def watch(namespaces: Sequence[str], hear: Hear) -> None:
     """Watch until cancelled; every change of an object or of a pool's Deployment is heard.
 
-    Returns early only when kopf gives up; the process must then end.
+    Raises:
+        WatchEndedError: kopf gave up, as it does on errors that do not pass; this process must end.
     """
-    stop = asyncio.Event()
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
         await kopf.operator(
             registry=_registry(hear),
@@ -39,10 +45,10 @@ async def watch(namespaces: Sequence[str], hear: Hear) -> None:
             standalone=True,
             clusterwide=not namespaces,
             namespaces=list(namespaces),
-            stop_flag=stop,
         )
-    finally:
-        stop.set()
+    except Exception as error:
+        raise WatchEndedError(f"cannot watch the API server: {error}") from error
+    raise WatchEndedError("the watch of the API server ended")
 
 
 def _registry(hear: Hear) -> kopf.OperatorRegistry:
@@ -100,7 +106,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.persistence.progress_storage = _NoProgress()
     settings.persistence.diffbase_storage = _NoDiffBase()
     # A spread, so that the streams of several controllers do not end together.
-    settings.watching.server_timeout = random.uniform(240, 300)  # noqa: S311  a spread, no secret
+    settings.watching.server_timeout = random.randint(240, 300)  # noqa: S311  a spread, no secret
     settings.watching.client_timeout = settings.watching.server_timeout + 30
     settings.watching.connect_timeout = 10
     settings.watching.chunk_size = 500

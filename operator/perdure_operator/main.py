@@ -67,7 +67,7 @@ async def _run(settings: Settings) -> int:
     except PerdureError as error:
         if isinstance(error, ConfigurationError):
             raise
-        _log.exception("cannot go on")
+        _log.error("%s; ending", error)
         return 1
     return 1
 

@@ -3,10 +3,9 @@
 The chart's default pools serve it until they are given code of your own.
 """
 
-from __future__ import annotations
-
 import platform
 
+from perdure.replay.context import OrchestrationContext
 from perdure.replay.definitions import activity, orchestration
 
 __all__ = ["echo", "ping"]
@@ -19,6 +18,8 @@ def echo(greeting: str) -> str:
 
 
 @orchestration(name="perdure.ping", version="1.0.0")
-async def ping(greeting: str = "hello") -> str:
+async def ping(ctx: OrchestrationContext, greeting: str = "hello") -> str:
     """Ask an executor for an answer: a turn, an activity, and a turn that ends."""
-    return await echo(greeting)
+    answer = await echo(greeting)
+    ctx.set_custom_status("answered")
+    return answer
