@@ -204,7 +204,7 @@ async def test_history_shows_events_or_the_records_beneath(cli: Cli) -> None:
 @pytest.mark.usefixtures("served")
 async def test_watch_follows_an_instance_to_its_end(cli: Cli) -> None:
     await cli("start", "wait", "--instance-id", "w1")
-    watching = asyncio.create_task(cli("watch", "w1", "-o", "json"))
+    watching = asyncio.ensure_future(cli("watch", "w1", "-o", "json"))
     await _raised_by_another_process("w1")
     ended = await watching
     assert ended.code == ExitCode.OK, ended.err

@@ -39,6 +39,6 @@ def test_text_is_cut_to_its_width() -> None:
 def test_a_table_has_no_frame_no_markup_and_no_trailing_blanks(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rows = [["[red]a[/red]", "1"], [Text("b", style="red"), "22"]]
+    rows: list[list[str | Text]] = [["[red]a[/red]", "1"], [Text("b", style="red"), "22"]]
     print_table(["NAME", "N"], rows, right=("N",))
     assert capsys.readouterr().out == "NAME            N\n[red]a[/red]    1\nb              22\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
@@ -72,7 +72,7 @@ def database_url(given: str | None) -> str:
 
 
 @asynccontextmanager
-async def connect(given: str | None, schema: str) -> AsyncIterator[PostgresProvider]:
+async def connect(given: str | None, schema: str) -> AsyncGenerator[PostgresProvider]:
     """Connect for one command."""
     async with PostgresProvider(
         database_url(given), schema=schema, application_name="perdure"

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import get_type_hints
+from typing import cast, get_type_hints
 
 from perdure.errors import ConfigurationError
 from perdure.model.ids import JsonText
@@ -85,7 +85,7 @@ def parse_arguments(
 def _arguments_of(value: object, function: Callable[..., object] | None) -> Mapping[str, object]:
     names = _parameters(function)
     if isinstance(value, dict):
-        arguments: dict[str, object] = value
+        arguments = cast("dict[str, object]", value)
         if len(names) != 1 or set(arguments) <= set(names):
             return arguments
     if len(names) == 1:

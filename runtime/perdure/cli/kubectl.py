@@ -183,8 +183,9 @@ def _with_instances(command: list[str], flags: _Flags) -> list[str]:
         may_fail=True,  # who may not read the objects can still name the instance itself
     )
     instances: dict[str, str] = {}
-    document = json.loads(answer) if answer.strip() else {}
-    for item in document.get("items", [document] if document else []):
+    document: dict[str, Any] = json.loads(answer) if answer.strip() else {"items": []}
+    items: list[dict[str, Any]] = document.get("items", [document])
+    for item in items:
         if instance := item.get("status", {}).get("instanceId"):
             instances[item["metadata"]["name"]] = instance
     result = list(command)

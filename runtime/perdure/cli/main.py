@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import typer
 from rich.markup import escape
@@ -145,8 +146,8 @@ def _without_debug(words: list[str]) -> tuple[list[str], bool]:
 
 
 def _report(error: BaseException, *, is_debug: bool) -> int:
-    if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        return _report(error.exceptions[0], is_debug=is_debug)
+    while isinstance(error, BaseExceptionGroup):  # a task group wraps what ended it
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     if is_debug:
         traceback.print_exception(error)
     notes_console().print(Text("error: ", style="bold red") + Text(plain(message_of(error))))

@@ -7,7 +7,7 @@ before. The history lives in a Postgres of our own that starts and stops with th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -156,7 +156,7 @@ async def _run(
 
 
 @asynccontextmanager
-async def _runtime(provider: PostgresProvider, app: App) -> AsyncIterator[None]:
+async def _runtime(provider: PostgresProvider, app: App) -> AsyncGenerator[None]:
     async with LocalRuntime(provider, app.registry):
         yield
 
@@ -187,7 +187,7 @@ class _Progress:
 
 
 @contextmanager
-def _database(url: str | None, data_dir: Path | None) -> Iterator[tuple[str, bool]]:
+def _database(url: str | None, data_dir: Path | None) -> Generator[tuple[str, bool]]:
     """The database to run on, and whether it is ours to migrate."""
     if url is not None:
         if data_dir is not None:

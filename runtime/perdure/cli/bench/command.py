@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Annotated
@@ -99,7 +99,7 @@ def _chosen(names: Sequence[str]) -> list[Workload]:
 
 
 @contextmanager
-def _server(url: str | None) -> Iterator[Server]:
+def _server(url: str | None) -> Generator[Server]:
     if url is not None:
         yield Server(url=url, pid=None)
         return

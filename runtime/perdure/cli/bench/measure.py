@@ -6,7 +6,7 @@ import asyncio
 import os
 import platform
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -88,7 +88,7 @@ async def measure(server: Server, plan: Plan) -> Measurement:
 
 
 @asynccontextmanager
-async def _theatre(database: Database, plan: Plan) -> AsyncIterator[_Theatre]:
+async def _theatre(database: Database, plan: Plan) -> AsyncGenerator[_Theatre]:
     """Start the processes and the client; when the block ends all their connections are closed."""
     slots = [] if plan.slots is None else ["--slots", str(plan.slots)]
     with (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
@@ -73,12 +73,12 @@ class Measurement:
     wal_bytes: int | None
     cpu_seconds: CpuSeconds
     rss_mb: PeakMemory
-    detail: Mapping[str, float] = field(default_factory=dict)
+    detail: Mapping[str, float]
     """What this workload measures besides."""
-    calls: Mapping[str, int] = field(default_factory=dict)
+    calls: Mapping[str, int]
     """Calls of each SQL function; empty where the server does not count them."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str]
+    versions: Mapping[str, str]
 
 
 _ADAPTER = TypeAdapter(Measurement)

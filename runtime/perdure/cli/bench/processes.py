@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,7 @@ class Spawned:
 
 
 @contextmanager
-def spawn(role: str, arguments: list[str], environment: Mapping[str, str]) -> Iterator[Spawned]:
+def spawn(role: str, arguments: list[str], environment: Mapping[str, str]) -> Generator[Spawned]:
     """Run `perdure ROLE …` while the block lasts; end it as a cluster would."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(

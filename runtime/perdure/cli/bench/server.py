@@ -9,7 +9,7 @@ connections are closed; what remains is an error of about ten transactions.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -147,7 +147,7 @@ class Server:
     """Of its first process; None for a server that is not ours."""
 
     @asynccontextmanager
-    async def fresh_database(self, schema: str) -> AsyncIterator[Database]:
+    async def fresh_database(self, schema: str) -> AsyncGenerator[Database]:
         """Make an empty database, dropped when the block ends."""
         name = f"perdure_bench_{secrets.token_hex(4)}"
         try:
@@ -184,7 +184,7 @@ class Server:
 
 
 @contextmanager
-def own_server() -> Iterator[Server]:
+def own_server() -> Generator[Server]:
     """Start a server for the measurement alone."""
     with EmbeddedPostgres(settings=OWN_SERVER_SETTINGS) as postgres:
         yield Server(url=postgres.url, pid=postgres.pid)

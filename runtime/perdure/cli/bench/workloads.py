@@ -48,7 +48,7 @@ class Sample:
     seconds: float
     latencies: Sequence[float] = ()
     """In seconds."""
-    detail: Mapping[str, float] = field(default_factory=dict)
+    detail: Mapping[str, float] = field(default_factory=dict[str, float])
     counted: Counters | None = None
     """Where the workload counted a stretch of its own."""
     is_rate: bool = True
