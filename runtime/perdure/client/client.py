@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
+from typing import Any, Literal, Self, cast, overload
 
 from perdure.client.handle import InstanceHandle
 from perdure.client.instance_ids import checked_instance_id, new_instance_id
@@ -25,6 +25,7 @@ from perdure.errors import (
     InstanceNotFoundError,
 )
 from perdure.model.codec import decode, encode, encode_started, json_string
+from perdure.model.events import Event, events_of
 from perdure.model.ids import InstanceId, JsonText, LeaseToken
 from perdure.model.records import RecordKind, StartedBody
 from perdure.providers.gathering import Gatherer
@@ -44,9 +45,6 @@ from perdure.providers.work import (
     NewInstance,
 )
 from perdure.replay.definitions import OrchestrationDef
-
-if TYPE_CHECKING:
-    from perdure.model.events import Event
 
 __all__ = ["Client", "OnConflict"]
 
@@ -361,7 +359,6 @@ class Client:
         )
         if not records:
             await self.get(instance_id)
-        from perdure.model.events import events_of  # noqa: PLC0415
         return tuple(events_of(records))
 
     async def list(
