@@ -144,7 +144,8 @@ class HintBoard:
                 except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                     # Lost hints are found by polling; the next ones try again.
                     _log.warning("hints were not sent: %s", error)
-                    connection = await _drop(connection)
+                    await _drop(connection)
+                    connection = None
                     await asyncio.sleep(_BACKOFF_SECONDS[min(failures, 4)])
                     failures += 1
         finally:

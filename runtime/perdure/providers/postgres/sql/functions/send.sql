@@ -72,7 +72,9 @@ begin
     from (
       select p.*, row_number() over (partition by p.instance, p.fate order by p.ord) as n
         from (
-          select m.ordinality as ord, m.instance, m.kind, l.cancelled, l.next_seq - 1 - l.position as unread,
+          select m.ordinality as ord, m.instance, m.kind, l.cancelled,
+                 -- All but the TURN record, once this execution has one.
+                 l.next_seq - 1 - l.position - (l.position >= l.first_seq)::int as unread,
                  case
                    when m.kind = 1 then 9
                    when l.next_seq is null then 2
@@ -88,7 +90,7 @@ begin
                  end as fate
             from unnest(p_messages) with ordinality m
             left join lateral (
-              select l.next_seq, l.position, l.execution, l.cancelled
+              select l.next_seq, l.position, l.first_seq, l.execution, l.cancelled
                 from live l where l.instance = m.instance and m.kind <> 1
             ) l on true
         ) p

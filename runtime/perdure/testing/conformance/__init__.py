@@ -1,0 +1,37 @@
+"""The conformance suite: what every provider must do, for anyone who writes one.
+
+Give it a `Storage` — empty, made for one check — and run the checks one by one::
+
+    import pytest
+
+    pytest.register_assert_rewrite("perdure.testing.conformance")
+    from perdure.testing.conformance import CHECKS
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.area}.{check.name}")
+    async def test_conformance(check, storage):
+        await check.against(storage)
+
+`docs/seed-conformance.md` says which tests of the engine we learned from each check stands for.
+"""
+
+from perdure.testing.conformance import (
+    activities,
+    attempts,
+    executions,
+    messages,
+    reading,
+    steering,
+    turns,
+)
+from perdure.testing.conformance.registry import Check, registered
+from perdure.testing.conformance.world import ManualClock, Storage, World
+
+__all__ = ["CHECKS", "Check", "ManualClock", "Storage", "World"]
+
+CHECKS = registered()
+"""Every check."""
+
+assert {check.area for check in CHECKS} == {  # importing registers
+    module.__name__.rpartition(".")[2]
+    for module in (activities, attempts, executions, messages, reading, steering, turns)
+}
