@@ -159,6 +159,8 @@ if wanted postgres; then
   find_base postgres:17 postgres postgresql
   plain_image perdure/postgres:dev "$BASE" tests/devcluster/postgres BASE
 fi
+# What these images were before this run; layers that the next build starts from stay.
+docker image prune --force --filter label=dev.perdure.inputs >/dev/null
 say "built: ${IMAGES[*]}"
 if [ "$LOAD" = yes ]; then
   if "$HERE/cluster" status >/dev/null 2>&1; then
