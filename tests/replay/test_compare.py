@@ -209,8 +209,7 @@ async def everything(ctx: OrchestrationContext) -> str:
         (
             '"begun"',
             '"started"',
-            "operation 0:1: the value of a call changed: "
-            'history has custom status with value "begun"',
+            'operation 0:1: the value of a call changed: history has custom status with value "b',
         ),
         (
             "sleep(5)",

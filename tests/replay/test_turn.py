@@ -548,7 +548,9 @@ def test_by_name_with_result_types() -> None:
     async def run(ctx: OrchestrationContext) -> str:
         order = await ctx.schedule_activity("load", {"id": "o1"}, result_type=Order, tag="io")
         child = ctx.schedule_sub_orchestration("greet", {"name": "x"}, result_type=str)
-        return order.lines[0] + await child + str(await ctx.schedule_activity(hello, "y"))
+        found = await child
+        last = await ctx.schedule_activity(hello, "y")
+        return order.lines[0] + found + last
 
     history = ScriptedHistory(Registry(run, greet, hello), run)
     (action,) = history.turn().actions

@@ -27,6 +27,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import ForbiddenCallError, SpinningTurnError
+from perdure.replay.failures import failure_from
 from perdure.replay.futures import DurableFuture, DurableTask, DurableTimer, SoonHandle
 from perdure.replay.lines import is_internal, line_of_caller, stop_at
 from perdure.replay.surface import ForbiddingLoop
@@ -106,8 +107,10 @@ class DeterministicLoop(ForbiddingLoop):
                 raise SpinningTurnError(self._spin(handle))
             try:
                 handle._context.run(handle._callback, *handle._args)  # noqa: SLF001
-            except (SystemExit, KeyboardInterrupt):
+            except KeyboardInterrupt:
                 raise
+            except SystemExit as error:  # a run may end itself, not its process
+                self._engine.abort(failure_from(error))
             except BaseException as error:  # noqa: BLE001  as asyncio does for callbacks
                 self.call_exception_handler({"message": "a callback raised", "exception": error})
         return budget

@@ -1,0 +1,34 @@
+"""What checkers must refuse: each marked line is an error, and only those.
+
+mypy fails on a mark that is not needed (`warn_unused_ignores`), and so does pyright
+(`reportUnnecessaryTypeIgnoreComment`).
+"""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from perdure import OrchestrationContext, activity, orchestration
+
+
+@activity
+def greet(name: str, *, loud: bool = False) -> str:
+    return name.upper() if loud else name
+
+
+@orchestration
+async def child(ctx: OrchestrationContext, count: int) -> int:
+    return count + ctx.execution
+
+
+@orchestration
+async def run(ctx: OrchestrationContext) -> int:
+    await greet(1)  # type: ignore[arg-type]
+    await greet()  # type: ignore[call-arg]
+    await greet("x", True)  # type: ignore[call-arg]
+    await greet("x", quiet=True)  # type: ignore[call-arg]
+    await greet.options(queue="x")("x")  # type: ignore[call-arg]
+    await child("many")  # type: ignore[arg-type]
+    await ctx.schedule_activity(greet, 1)  # type: ignore[call-overload]
+    number: int = await greet("x")  # type: ignore[assignment]
+    return number
