@@ -2,14 +2,15 @@
 
 Its own ways of handling, with progress in annotations and finalizers of its own, would write to
 every object and copy each manifest; so only `on.event` is used, which writes nothing, and its
-handlers do nothing but put a key into the queue. Whatever is decided is decided elsewhere, from what
-is then read; an event that is missed is made up for by the resync.
+handlers do nothing but put a key into the queue. What is decided is decided elsewhere, from what is
+then read; an event that is missed is made up for by the resync.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
@@ -42,6 +43,8 @@ async def watch(namespaces: Sequence[str], hear: Hear) -> None:
         await kopf.operator(
             registry=_registry(hear),
             settings=_settings(),
+            # Else kopf asks for the user's name, and a number in a container has none.
+            identity=cast("Any", socket.gethostname()),
             standalone=True,
             clusterwide=not namespaces,
             namespaces=list(namespaces),
@@ -136,7 +139,7 @@ class _NoProgress(kopf.ProgressStorage):
         return None
 
     def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
-        pass
+        """Do nothing."""
 
     def purge(self, *, key: Any, body: Any, patch: Any) -> None:
         pass
