@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from http import HTTPStatus
 from typing import Self, cast
 from urllib.parse import urlencode
@@ -71,9 +71,9 @@ class Cluster:
         configuration = Configuration()
         try:
             if "KUBERNETES_SERVICE_HOST" in os.environ:
-                config.load_incluster_config(client_configuration=configuration)
+                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # theirs
             else:
-                await config.load_kube_config(client_configuration=configuration)
+                await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # theirs
         except config.ConfigException as error:
             raise ConfigurationError(
                 f"no credentials for a Kubernetes API server: {error}; run in a pod with a "
@@ -85,7 +85,7 @@ class Cluster:
     async def __aexit__(self, *exc_info: object) -> None:
         """Close the connections."""
         if self._client is not None:
-            await self._client.close()
+            await self._client.close()  # type: ignore[no-untyped-call]  # theirs
             self._client = None
 
     async def get(self, path: str) -> Object:
@@ -136,7 +136,7 @@ class Cluster:
 
     async def watch_metadata(
         self, path: str, name: str, *, seconds: int = 240
-    ) -> AsyncIterator[None]:
+    ) -> AsyncGenerator[None]:
         """Yield whenever the named object of a collection appears, changes or goes; ends by itself.
 
         Only its metadata is sent, and nothing of any other object.
@@ -148,7 +148,7 @@ class Cluster:
         headers = {"Accept": _METADATA_ONLY}
         url = f"{client.configuration.host}{path}?{query}"
         await client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
-        answer = await client.rest_client.request(
+        answer = await client.rest_client.request(  # type: ignore[no-untyped-call]  # theirs
             "GET", url, headers=headers, _request_timeout=aiohttp.ClientTimeout(total=seconds + 30)
         )
         try:
@@ -167,7 +167,7 @@ class Cluster:
         headers = {"Accept": _JSON, "Content-Type": content_type}
         await client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         try:
-            answer = await client.rest_client.request(
+            answer = await client.rest_client.request(  # type: ignore[no-untyped-call]  # theirs
                 method,
                 client.configuration.host + path,
                 headers=headers,

@@ -2,7 +2,7 @@
 
 The controller must be useful while the database is away: pools still get their pods, objects say
 what is wrong, and nothing that was asked for is forgotten. So the connection is made in the
-background, every read either works or raises `ProviderError`, and `down` says since when it does not.
+background, every read works or raises `ProviderError`, and `down` says since when it does not.
 """
 
 from __future__ import annotations

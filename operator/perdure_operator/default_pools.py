@@ -1,6 +1,6 @@
 """The pools that the chart names: made by the controller, as the chart cannot make them itself.
 
-They are listed in a ConfigMap, belong to it, and so go with it; one that is listed no more is deleted.
+They are listed in a ConfigMap, belong to it, and go with it; one that is listed no more is deleted.
 """
 
 from __future__ import annotations

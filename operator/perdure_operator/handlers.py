@@ -48,6 +48,8 @@ async def watch(namespaces: Sequence[str], hear: Hear) -> None:
             standalone=True,
             clusterwide=not namespaces,
             namespaces=list(namespaces),
+            # Else kopf asks the system for a user's name, and a pod's number may have none.
+            identity=cast("Any", "perdure-operator"),
         )
     except Exception as error:
         raise WatchEndedError(f"cannot watch the API server: {error}") from error
@@ -135,7 +137,7 @@ class _Backoffs:
 class _NoProgress(kopf.ProgressStorage):
     """Keeps nothing: no handler of ours needs it, and no annotation may appear."""
 
-    def fetch(self, *, key: Any, body: Any) -> None:
+    def fetch(self, *, key: Any, body: Any) -> None:  # noqa: ARG002  the names are kopf's
         return None
 
     def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
@@ -154,7 +156,7 @@ class _NoProgress(kopf.ProgressStorage):
 class _NoDiffBase(kopf.DiffBaseStorage):
     """Likewise."""
 
-    def fetch(self, *, body: Any) -> None:
+    def fetch(self, *, body: Any) -> None:  # noqa: ARG002  the name is kopf's
         return None
 
     def store(self, *, body: Any, patch: Any, essence: Any) -> None:

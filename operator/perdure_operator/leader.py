@@ -2,7 +2,7 @@
 
 The holder writes the time of its last renewal; others take the Lease when they have *seen no
 change* for its whole duration, measured by their own clock, so no two clocks need agree. The
-holder must renew within two thirds of that; when it cannot, it stops, before anybody else may start.
+holder must renew within two thirds of that; when it cannot, it stops before anybody else may start.
 
 That leaves a short while in which a stopped process that wakes up again believes itself the leader.
 What it may then do is harmless by other means: starts and cancels carry tokens that are derived
@@ -22,7 +22,7 @@ from typing import cast
 from perdure_operator.cluster import Cluster, ClusterError
 from perdure_operator.objects import Object, field_of
 
-__all__ = ["LeadershipLost", "Leadership", "lead"]
+__all__ = ["Leadership", "LeadershipLost", "lead"]
 
 _log = logging.getLogger("perdure.operator.leader")
 

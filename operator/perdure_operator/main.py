@@ -46,7 +46,7 @@ def main() -> int:
     try:
         return asyncio.run(_run(settings))
     except ConfigurationError as error:
-        _log.error("%s", error)  # noqa: TRY400  the message says all; where it was raised says nothing
+        _log.error("%s", error)
         return 2
 
 
@@ -62,7 +62,7 @@ async def _run(settings: Settings) -> int:
         _log.info("stopped")
         return 0
     except LeadershipLost as lost:
-        _log.error("%s; ending", lost)  # noqa: TRY400  the message says all
+        _log.error("%s; ending", lost)
         return 1
     except PerdureError as error:
         if isinstance(error, ConfigurationError):

@@ -182,10 +182,8 @@ class Eyes:
         now = datetime.now(UTC)
         troubles = [trouble for pod in pods if (trouble := pod_trouble(pod, now))]
         silent = [pod for pod in pods if _is_silent(pod)][:_PROBES_MAX]
-        for pod in silent:
-            if (answer := await _readiness(pod)) is not None:
-                troubles.append(answer)
-        return tuple(troubles)
+        answers = [await _readiness(pod) for pod in silent]
+        return (*troubles, *(answer for answer in answers if answer is not None))
 
 
 def _canonical(value: object) -> str:

@@ -1,8 +1,8 @@
 """Instances to terminate once the database is back.
 
-An Orchestration that is deleted while the database is away may not hold up its namespace for ever, so
-it is let go, and what is still owed is written into a ConfigMap beside the controller: it survives
-the controller, and whoever leads next pays it.
+An Orchestration that is deleted while the database is away may not hold up its namespace for ever,
+so it is let go, and what is still owed is written into a ConfigMap beside the controller: it
+survives the controller, and whoever leads next pays it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Prove that a release works: declare one small run and wait for it: `python -m perdure_operator.ping`."""
+"""Prove that a release works, by one small run: `python -m perdure_operator.ping`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ async def ping(cluster: Cluster, namespace: str) -> Object:
             while True:
                 status = field_of(await cluster.get(path), "status")
                 if isinstance(status, dict):
-                    now = f"{status.get('phase')} {status.get('reason')} {status.get('message', '')}"
+                    now = (
+                        f"{status.get('phase')} {status.get('reason')} {status.get('message', '')}"
+                    )
                     if now != said:
                         sys.stdout.write(f"{name}: {now}\n")
                         said = now

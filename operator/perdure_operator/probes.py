@@ -1,8 +1,8 @@
 """/livez, /readyz and /metrics of the controller.
 
-Alive: the loop turns, and nothing that waits to be looked at has waited for minutes. Ready: it could
-do its work now, or stands by for whoever does. A database that is away does not make it unready: it
-still cares for pools, and says on every object what is wrong.
+Alive: the loop turns, and nothing that waits to be looked at has waited for minutes. Ready: it
+could do its work now, or stands by for whoever does. A database that is away does not make it
+unready: it still cares for pools, and says on every object what is wrong.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Let go of all objects, before the controller goes for good: `python -m perdure_operator.release`.
 
-The controller is stopped first, as it would take hold of them again; then our finalizer is taken off
-every Orchestration. Runs are left as they are.
+The controller is stopped first, as it would take hold of them again; then our finalizer is taken
+off every Orchestration. Runs are left as they are.
 """
 
 from __future__ import annotations
@@ -103,5 +103,6 @@ if __name__ == "__main__":
     try:
         sys.exit(asyncio.run(_main(os.environ)))
     except (ClusterError, ConfigurationError, TimeoutError) as error:
-        sys.exit(f"cannot release the objects: {error or 'the controller did not stop in time'}")
-
+        sys.exit(
+            f"cannot release the objects: {str(error) or 'the controller did not stop in time'}"
+        )

@@ -89,8 +89,10 @@ def selector_of(pool: Pool) -> dict[str, str]:
 
 
 def labels_of(pool: Pool) -> Object:
-    """Labels of the Deployment and its pods. None of the pool's own are passed on: a tool that
-    tracks the pool by a label would take its pods for things that nobody declared, and prune them.
+    """Label the Deployment and its pods.
+
+    None of the pool's own labels are passed on: a tool that tracks the pool by a label would take
+    its pods for things that nobody declared, and prune them.
     """
     component = "executor" if isinstance(pool, ExecutorPoolResource) else "replayer"
     return {
@@ -206,7 +208,7 @@ def _soft_spread(pool: Pool) -> Object:
 
 
 def grace_seconds(pool: Pool) -> int:
-    """How long the kubelet waits: for the drain, then for cancelled activities, then for the exit."""
+    """How long the kubelet waits: for the drain, for cancelled activities, for the exit."""
     return _drain_seconds(pool) + _cancel_seconds(pool) + _EXIT_SECONDS
 
 
@@ -295,8 +297,12 @@ def _environment(pool: Pool, defaults: PodDefaults) -> list[JsonValue]:
     return [
         _field_variable("PERDURE_POD_NAMESPACE", "metadata.namespace"),
         _field_variable("PERDURE_POD_NAME", "metadata.name"),
-        *({"name": name, "value": value} for name, value in values.items()),
+        *(_variable(name, value) for name, value in values.items()),
     ]
+
+
+def _variable(name: str, value: str) -> Object:
+    return {"name": name, "value": value}
 
 
 def _field_variable(name: str, path: str) -> Object:

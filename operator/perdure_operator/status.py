@@ -1,8 +1,8 @@
 """Write status: whole, by server-side apply, and no more often than the cluster bears.
 
-A status is written only where it says something new; all objects share one budget, out of which
-news of progress may take least, turns of phase more, and runs that ended all of it and some besides.
-What has to wait is not queued here: the object is looked at again, and then the newest is written.
+A status is written only where it says something new; all objects share one budget, of which news of
+progress may take least, turns of phase more, and runs that ended all of it and some besides. What
+has to wait is not queued here: the object is looked at again, and then the newest is written.
 """
 
 from __future__ import annotations

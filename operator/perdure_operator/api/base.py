@@ -2,7 +2,7 @@
 
 A model is the one description of a kind. The operator parses objects with it, and
 `perdure_operator.api.schema` turns it into the schema that the API server holds objects to, so the
-two cannot part. Docstrings become the text of `kubectl explain`: they speak to who writes a manifest.
+two cannot part. Docstrings become the text of `kubectl explain`: they speak to manifests' authors.
 """
 
 import re
@@ -21,7 +21,7 @@ LIST_TYPE = "x-kubernetes-list-type"
 
 
 class ApiModel(BaseModel):
-    """Base of all models: camelCase outside, frozen inside, unknown fields left to newer releases."""
+    """Base of all models: camelCase outside, frozen, unknown fields left to newer releases."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -32,7 +32,7 @@ class ApiModel(BaseModel):
     )
 
 
-def rule(expression: str, message: str) -> dict[str, str]:
+def rule(expression: str, message: str) -> dict[str, JsonValue]:
     """Write one CEL rule; the message says what to do."""
     return {"rule": expression, "message": message}
 

@@ -1,4 +1,4 @@
-"""Write `crds/*.yaml` and the chart's templates from the models: `python -m perdure_operator.api.generate`.
+"""Write `crds/*.yaml` and the chart's templates: `python -m perdure_operator.api.generate`.
 
 With `--check` nothing is written; the exit status is 1 where a committed file differs.
 """
@@ -55,7 +55,7 @@ def manifest(kind: Kind) -> str:
 class _Plain(yaml.SafeDumper):
     """YAML without anchors: what appears twice is written twice."""
 
-    def ignore_aliases(self, data: object) -> bool:
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  the name is the base's
         return True
 
 

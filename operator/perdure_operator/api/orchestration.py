@@ -75,9 +75,11 @@ class RunSpec(ApiModel):
     version: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     """Version to run; the latest that a replayer has, if left out."""
     input: JsonValue = None
-    """The arguments: an object with one field for each parameter. At most 256 KiB. Not together with `inputFrom`."""
+    """The arguments: an object with one field for each parameter. At most 256 KiB. Not together
+    with `inputFrom`."""
     input_from: InputSource | None = None
-    """Read the input from a ConfigMap or Secret when the run starts, up to 1 MiB. Later edits there change nothing."""
+    """Read the input from a ConfigMap or Secret when the run starts, up to 1 MiB. Later edits there
+    change nothing."""
 
 
 class OrchestrationSpec(ApiModel):
@@ -107,19 +109,26 @@ class OrchestrationSpec(ApiModel):
     """What one run is: which orchestration, of which version, with which input. It happens once for
     each `key`; to run again, with the same input or another, change `key`."""
     instance_id: Annotated[str, Field(min_length=1, max_length=189)] | None = None
-    """Durable identity of the instance, independent of this object: applied to an empty cluster, the same manifest finds the same instance again. Derived from this object if left out. Runs with a key other than "1" add "/KEY" to it."""
+    """Durable identity of the instance, independent of this object: applied to an empty cluster,
+    the same manifest finds the same instance again. Derived from this object if left out. Runs with
+    a key other than "1" add "/KEY" to it."""
     id_policy: Literal["Reject", "Attach"] | None = None
-    """What to do when an instance of that id exists already: refuse, or take it over as it is, running or finished. Attach if `instanceId` is set, else Reject."""
+    """What to do when an instance of that id exists already: refuse, or take it over as it is,
+    running or finished. Attach if `instanceId` is set, else Reject."""
     desired_state: Literal["Running", "Suspended", "Cancelled", "Terminated"] = "Running"
-    """Steers the run. Cancelled asks the code to end; Terminated ends it without asking. Both are final for a key."""
+    """Steers the run. Cancelled asks the code to end; Terminated ends it without asking. Both are
+    final for a key."""
     replace_policy: Literal["Wait", "Cancel", "Terminate"] = "Wait"
-    """What happens to a run that is still going when `run.key` changes: the new one waits for it, or it is cancelled or terminated first."""
+    """What happens to a run that is still going when `run.key` changes: the new one waits for it,
+    or it is cancelled or terminated first."""
     deletion_policy: Literal["Cancel", "Terminate", "Orphan"] = "Cancel"
-    """What happens to a run that is still going when this object is deleted. Orphan lets it go on."""
+    """What happens to a run that is still going when this object is deleted. Orphan lets it go
+    on."""
     deletion_grace: Duration = "60s"
     """How long a deletion waits for a cancelled run to end before it is terminated."""
     ready_when: Literal["Accepted", "Completed"] = "Completed"
-    """When the condition Ready is true: once the run is accepted (for what runs for months), or once it has completed (for what others wait for)."""
+    """When the condition Ready is true: once the run is accepted (for what runs for months), or
+    once it has completed (for what others wait for)."""
 
 
 class ResultStatus(ApiModel):
@@ -137,7 +146,8 @@ class FailureStatus(ApiModel):
     """Why the run did not complete."""
 
     category: Annotated[str, Field(max_length=63)]
-    """Who must act: Application, Timeout, Configuration, Infrastructure, Poison, Cancelled or Terminated."""
+    """Who must act: Application, Timeout, Configuration, Infrastructure, Poison, Cancelled or
+    Terminated."""
     type: Annotated[str, Field(max_length=253)]
     """Class of the exception, or the engine's name for the reason."""
     message: Annotated[str, Field(max_length=1024)]
@@ -229,7 +239,7 @@ class OrchestrationStatus(ApiModel):
 
 
 class OrchestrationResource(ApiModel):
-    """One durable instance of an orchestration: declared here, run by Perdure, remembered in its database."""
+    """One durable instance of an orchestration, run by Perdure and remembered in its database."""
 
     metadata: Metadata
     spec: OrchestrationSpec

@@ -33,7 +33,8 @@ RawList = Annotated[
 
 _APP_OR_CODE = rule(
     "has(self.app) != has(self.code)",
-    "name the code to run once: spec.app (a module in the image) or spec.code (modules in a ConfigMap)",
+    "name the code to run once: spec.app (a module in the image) or spec.code (modules in a"
+    " ConfigMap)",
 )
 _NAME_LENGTH = rule(
     "self.metadata.name.size() <= 52",
@@ -45,13 +46,14 @@ class CodeSource(ApiModel):
     """Modules of Python in a ConfigMap: the quick way to run code without building an image."""
 
     config_map: Annotated[str, Field(min_length=1, max_length=253)]
-    """ConfigMap in the same namespace; each key is a file, such as `hello.py`. When it changes, the pods are replaced."""
+    """ConfigMap in the same namespace; each key is a file, such as `hello.py`. When it changes, the
+    pods are replaced."""
     module: App
     """Module to load, and optionally a name in it, as `MODULE` or `MODULE:NAME`."""
 
 
 class PodTemplate(ApiModel):
-    """What the pods have besides what the operator gives them. Checked by Kubernetes when the pods are made."""
+    """What the pods have besides; Kubernetes checks it when the pods are made."""
 
     labels: dict[str, Annotated[str, Field(max_length=63)]] | None = None
     """More labels on the pods."""
@@ -118,7 +120,7 @@ class Cancellation(ApiModel):
 
 
 class Gpu(ApiModel):
-    """Graphics processors for each pod: adds the limit, and tolerates the taint of the same name."""
+    """Graphics processors for each pod: adds the limit, tolerates the taint of the same name."""
 
     resource_name: Annotated[str, Field(min_length=1, max_length=253)] = "nvidia.com/gpu"
     """Name of the resource."""
@@ -176,7 +178,8 @@ class ExecutorPoolSpec(ApiModel):
     gpu: Gpu | None = None
     """Graphics processors for each pod."""
     database: DatabaseReference | None = None
-    """Secret with the address of the database; the one that the release names if left out. It must be in the pool's namespace."""
+    """Secret with the address of the database; the one that the release names if left out. It must
+    be in the pool's namespace."""
     template: PodTemplate = Field(default_factory=PodTemplate)
     """What the pods have besides."""
 
@@ -256,7 +259,8 @@ class ReplayPoolSpec(ApiModel):
     lock: Lock = Field(default_factory=Lock)
     """How long a pod holds what it fetched without a sign of life."""
     database: DatabaseReference | None = None
-    """Secret with the address of the database; the one that the release names if left out. It must be in the pool's namespace."""
+    """Secret with the address of the database; the one that the release names if left out. It must
+    be in the pool's namespace."""
     template: PodTemplate = Field(default_factory=PodTemplate)
     """What the pods have besides."""
 

@@ -159,7 +159,8 @@ def _add_fields(result: Schema, merged: Schema, definitions: Mapping[str, Schema
         }
         return
     values = merged.get("additionalProperties")
-    inner = structural(values, definitions) if isinstance(values, dict) else {_ANYTHING: True}
+    anything: Schema = {_ANYTHING: True}
+    inner = structural(values, definitions) if isinstance(values, dict) else anything
     if _ANYTHING in inner:
         result[_ANYTHING] = True
     else:

@@ -61,8 +61,8 @@ def _no_replayer(instance: InstanceInfo, fleet: Fleet) -> MissingHand:
         )
     elif versions:
         message = (
-            f"orchestration {name!r} has version {_listed(versions)}, but not {version!r}: add that "
-            "version to the code of a ReplayPool"
+            f"orchestration {name!r} has version {_listed(versions)}, but not {version!r}: add "
+            "that version to the code of a ReplayPool"
         )
     else:
         message = (

@@ -1,4 +1,4 @@
-"""Conditions: built whole each time, keeping the time of the last transition where nothing turned."""
+"""Conditions: built whole each time, with the old time of transition where nothing turned."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Facet:
 def merge(
     facets: Iterable[Facet], old: Sequence[Condition], *, generation: int, now: datetime
 ) -> tuple[Condition, ...]:
-    """Make conditions of facets, with the transition times of the old where the status is the same."""
+    """Make conditions of facets; where the status is the same, with the old transition time."""
     before = {condition.type: condition for condition in old}
     return tuple(_condition(facet, before.get(facet.type), generation, now) for facet in facets)
 

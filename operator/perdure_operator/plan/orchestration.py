@@ -130,7 +130,9 @@ def _may_take(seen: ObservedOrchestration) -> bool:
     return (seen.resource.spec.id_policy or "Attach") == "Attach"
 
 
-def _not_started(seen: ObservedOrchestration, now: datetime, rules: Rules) -> Plan:
+def _not_started(  # noqa: PLR0911  a table of cases
+    seen: ObservedOrchestration, now: datetime, rules: Rules
+) -> Plan:
     resource = seen.resource
     spec = resource.spec
     if recorded(resource) and resource.status.phase in TERMINAL_PHASES:

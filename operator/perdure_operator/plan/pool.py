@@ -69,11 +69,11 @@ def plan_pool(seen: ObservedPool, now: datetime, defaults: PodDefaults) -> Plan:
 
 def _code_trouble(seen: ObservedPool) -> tuple[Reason, str]:
     name = seen.resource.spec.code.config_map if seen.resource.spec.code else ""
-    return (
-        Reason.CODE_NOT_FOUND,
+    message = (
         f"there is no ConfigMap {name!r} in namespace {seen.resource.metadata.namespace!r}: "
-        "create it with the modules as its keys; the pods follow by themselves",
+        "create it with the modules as its keys; the pods follow by themselves"
     )
+    return Reason.CODE_NOT_FOUND, message
 
 
 def trouble_reason(reason: str) -> Reason:

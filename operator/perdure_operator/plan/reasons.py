@@ -1,4 +1,4 @@
-"""The reasons of conditions: an interface that programs read. docs/kubernetes.md says what to do."""
+"""The reasons of conditions, which programs read; docs/kubernetes.md says what to do."""
 
 from enum import StrEnum
 

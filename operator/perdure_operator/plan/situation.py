@@ -27,7 +27,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from perdure.providers.work import InstanceInfo, InstanceStatus
 from perdure_operator.api.orchestration import (
@@ -435,5 +435,5 @@ def _notes(old: OrchestrationStatus, new: OrchestrationStatus) -> tuple[Note, ..
     if new.phase in TERMINAL_PHASES and (fresh or old.phase != new.phase):
         message = new.message or f"run {new.run_key!r} ended as {new.phase}"
         is_warning = new.phase in _WARNINGS
-        notes.append(Note(cast("str", new.reason or new.phase), message, is_warning=is_warning))
+        notes.append(Note(new.reason or new.phase, message, is_warning=is_warning))
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""Messages and commands to an instance, each with a token or an effect that makes it harmless twice."""
+"""Messages and commands to an instance; each does no harm when it is sent twice."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def start_message(resource: OrchestrationResource, text: JsonText) -> Message:
     )
 
 
-def steering(resource: OrchestrationResource, instance: InstanceInfo) -> tuple[Step, ...]:
+def steering(  # noqa: PLR0911  a table of cases
+    resource: OrchestrationResource, instance: InstanceInfo
+) -> tuple[Step, ...]:
     """Bring an instance to the desired state; what somebody else did to it is let be."""
     if instance.status.is_terminal:
         return ()
