@@ -48,8 +48,6 @@ async def watch(namespaces: Sequence[str], hear: Hear) -> None:
             standalone=True,
             clusterwide=not namespaces,
             namespaces=list(namespaces),
-            # Else kopf asks the system for a user's name, and a pod's number may have none.
-            identity=cast("Any", "perdure-operator"),
         )
     except Exception as error:
         raise WatchEndedError(f"cannot watch the API server: {error}") from error
