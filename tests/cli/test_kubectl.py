@@ -79,8 +79,8 @@ def test_a_ready_replay_pod_is_preferred_to_one_with_a_token(cluster: _Cluster) 
     cluster.pods(
         _pod("operator-1", "operator"),
         _pod("executor-1", "executor"),
-        _pod("replay-1", "replay", is_ready=False),
-        _pod("replay-2", "replay"),
+        _pod("replay-1", "replayer", is_ready=False),
+        _pod("replay-2", "replayer"),
     )
     assert run_in_cluster(["list", "--status", "Running"]) == ExitCode.OK
     line = cluster.calls[-1]
@@ -99,13 +99,13 @@ def test_the_operator_is_taken_where_there_is_no_replay_pod(cluster: _Cluster) -
 def test_the_exit_code_is_that_of_the_command(
     cluster: _Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.pods(_pod("replay-1", "replay"))
+    cluster.pods(_pod("replay-1", "replayer"))
     monkeypatch.setenv("EXIT", str(int(ExitCode.NOT_FOUND)))
     assert run_in_cluster(["get", "nobody"]) == ExitCode.NOT_FOUND
 
 
 def test_the_name_of_an_object_stands_for_its_instance(cluster: _Cluster) -> None:
-    cluster.pods(_pod("replay-1", "replay"))
+    cluster.pods(_pod("replay-1", "replayer"))
     cluster.objects({"metadata": {"name": "order"}, "status": {"instanceId": "shop/order/17"}})
     run_in_cluster(["event", "raise", "order", "approved", "order", "-n", "shop"])
     assert cluster.calls[-1][-6:] == [
@@ -115,7 +115,7 @@ def test_the_name_of_an_object_stands_for_its_instance(cluster: _Cluster) -> Non
 
 
 def test_several_objects_are_resolved_and_ids_left_as_they_are(cluster: _Cluster) -> None:
-    cluster.pods(_pod("replay-1", "replay"))
+    cluster.pods(_pod("replay-1", "replayer"))
     items = [{"metadata": {"name": n}, "status": {"instanceId": f"i-{n}"}} for n in ("a", "b")]
     cluster.objects({"items": items})
     run_in_cluster(["cancel", "a", "ns/x/1", "b", "--reason", "a"])
@@ -125,7 +125,7 @@ def test_several_objects_are_resolved_and_ids_left_as_they_are(cluster: _Cluster
 
 
 def test_flags_of_kubectl_reach_every_call(cluster: _Cluster) -> None:
-    cluster.pods(_pod("replay-1", "replay"))
+    cluster.pods(_pod("replay-1", "replayer"))
     run_in_cluster(["tree", "Some_Id", "--context=kind", "--kubeconfig", "k.yaml"])
     assert all(
         call[:4] == ["--context", "kind", "--kubeconfig", "k.yaml"] for call in cluster.calls
@@ -133,7 +133,7 @@ def test_flags_of_kubectl_reach_every_call(cluster: _Cluster) -> None:
 
 
 def test_files_are_read_here_and_sent_along(cluster: _Cluster, tmp_path: Path) -> None:
-    cluster.pods(_pod("replay-1", "replay"))
+    cluster.pods(_pod("replay-1", "replayer"))
     (tmp_path / "order.json").write_text('{"order": 17}')
     run_in_cluster(["start", "checkout", "--input", f"@{tmp_path / 'order.json'}"])
     assert cluster.calls[-1][-2:] == ["--input", '{"order": 17}']

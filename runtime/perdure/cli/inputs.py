@@ -84,8 +84,9 @@ def parse_arguments(
 
 def _arguments_of(value: object, function: Callable[..., object] | None) -> Mapping[str, object]:
     names = _parameters(function)
-    if isinstance(value, dict):
-        arguments = cast("dict[str, object]", value)
+    given: object = value
+    if isinstance(given, dict):
+        arguments = cast("dict[str, object]", given)
         if len(names) != 1 or set(arguments) <= set(names):
             return arguments
     if len(names) == 1:

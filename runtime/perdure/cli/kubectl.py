@@ -47,7 +47,7 @@ Flags of the plugin (all others go to perdure; see perdure COMMAND --help):
 Exit codes are those of perdure; 5 when the cluster, or a pod to run in, cannot be reached.
 """
 
-_COMPONENTS = ("replay", "replayer", "operator", "controller")
+_COMPONENTS = ("replayer", "operator")
 """Of pods that have the database, best first."""
 _SELECTOR = "app.kubernetes.io/name=perdure"
 _COMPONENT_LABEL = "app.kubernetes.io/component"
