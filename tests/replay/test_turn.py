@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from perdure import ActivityError, OrchestrationContext, Registry, Retry, activi
 from perdure.errors import (
     ApplicationError,
     HistoryLimitError,
+    NondeterminismError,
     OrchestrationCancelledError,
     OrchestrationError,
     OrchestrationTerminatedError,
@@ -583,6 +585,29 @@ def test_late_and_double_answers_are_passed_over() -> None:
     history.complete("0:3", "t")
     assert history.turn().ending == Ending(Outcome.COMPLETED, JsonText('"wt"'))
     history.replay()
+
+
+def test_an_answer_of_the_wrong_kind_is_nondeterminism() -> None:
+    @orchestration
+    async def run(ctx: OrchestrationContext) -> None:
+        await asyncio.sleep(5)
+
+    history = ScriptedHistory(Registry(run), run)
+    history.turn()
+    history.complete("0:1", "x")
+    with pytest.raises(NondeterminismError, match="operation 0:1: history has ACTIVITY_COMPLETED"):
+        history.turn()
+
+
+def test_sys_exit_fails_the_run_and_not_its_process() -> None:
+    @orchestration
+    async def run(ctx: OrchestrationContext) -> None:
+        sys.exit(3)
+
+    ending = ScriptedHistory(Registry(run), run).turn().ending
+    assert ending is not None
+    assert ending.failure is not None
+    assert (ending.outcome, ending.failure.type) == (Outcome.FAILED, "SystemExit")
 
 
 def test_ten_thousand_at_once_are_linear() -> None:

@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from perdure.errors import AuthorError, ForbiddenCallError, PayloadError
+from perdure.errors import AuthorError, ForbiddenCallError, NondeterminismError, PayloadError
 from perdure.model.actions import (
     Action,
     CancelActivity,
@@ -357,6 +357,9 @@ class Engine:
         waiting = self.open.pop(record.ref or "", None)
         if waiting is None:
             return
+        if waiting.kind is not _ANSWERED[record.kind]:
+            self.block(_mismatch(self.instance, waiting, record))
+            return
         if isinstance(waiting, DurableTimer):
             self.loop.wake(waiting)
             return
@@ -423,6 +426,25 @@ def _deliver_event(handle: OperationHandle[Any], data: JsonText | None) -> None:
         handle.deliver(data)
     except PayloadError as error:
         handle.set_exception(error)
+
+
+_ANSWERED = {
+    RecordKind.ACTIVITY_COMPLETED: OperationKind.ACTIVITY,
+    RecordKind.ACTIVITY_FAILED: OperationKind.ACTIVITY,
+    RecordKind.TIMER_FIRED: OperationKind.TIMER,
+    RecordKind.CHILD_COMPLETED: OperationKind.CHILD,
+    RecordKind.CHILD_FAILED: OperationKind.CHILD,
+}
+"""Which messages answer which operations; events are matched by name instead."""
+
+
+def _mismatch(instance: str, waiting: Waiting, record: Record) -> NondeterminismError:
+    """A message answers an operation of another kind than the code asked for."""
+    return NondeterminismError(
+        f"instance {instance!r}, operation {record.ref}: history has {record.kind.name}, but the "
+        f"code asked for a wait of kind {waiting.kind.value!r} there; restore the code that this "
+        "instance started with"
+    )
 
 
 def _misfit(instance: str, waiting: OperationHandle[Any], error: PayloadError) -> PayloadError:

@@ -144,6 +144,7 @@ class DurableTimer(asyncio.TimerHandle):
 
     __slots__ = ("operation",)
 
+    kind = OperationKind.TIMER
     operation: OperationId
 
 
