@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
     from perdure.providers.postgres.connections import Connection
 
-__all__ = ["MigrationReport", "SchemaStatus", "migrate", "status"]
+__all__ = ["GROUP_ROLES", "MigrationReport", "SchemaStatus", "migrate", "status"]
 
 SERVER_VERSION_MIN = 14
+GROUP_ROLES = ("perdure_executor", "perdure_replay", "perdure_client", "perdure_admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,18 +167,36 @@ async def _migrate(connection: Connection, schema: str, *, roles: bool) -> Migra
     changed = [s for s in _scripts("functions") if digests.get(s.name) != s.digest]
     for script in changed:
         await connection.execute(script.text)
-        await connection.execute(
-            "insert into function_text (name, digest) values ($1, $2) "
-            "on conflict (name) do update set digest = excluded.digest, applied = now()",
-            script.name,
-            script.digest,
-        )
+        await _remember(connection, script)
+    granted = await _grant(connection, digests, anew=bool(pending or changed)) if roles else False
     return MigrationReport(
         schema=schema,
         version=migrations[-1].number,
         applied=tuple(script.name for script in pending),
         replaced=tuple(script.name for script in changed),
-        roles=False,
+        roles=granted,
+    )
+
+
+async def _grant(connection: Connection, digests: dict[str, str], *, anew: bool) -> bool:
+    """Apply the grants if something has changed; true if all group roles have theirs."""
+    script = _script("grants.sql")
+    if anew or digests.get(script.name) != script.digest:
+        await connection.execute(script.text)
+    complete = await connection.fetchval(
+        "select count(*) = 4 from pg_roles where rolname = any($1)", list(GROUP_ROLES)
+    )
+    if complete:
+        await _remember(connection, script)
+    return bool(complete)
+
+
+async def _remember(connection: Connection, script: _Script) -> None:
+    await connection.execute(
+        "insert into function_text (name, digest) values ($1, $2) "
+        "on conflict (name) do update set digest = excluded.digest, applied = now()",
+        script.name,
+        script.digest,
     )
 
 
