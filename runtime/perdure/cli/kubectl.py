@@ -248,5 +248,7 @@ def _kubectl(flags: _Flags, *arguments: str, may_fail: bool = False) -> str:
         check=False,
     )
     if done.returncode != 0 and not may_fail:
-        raise ClusterError(f"kubectl {arguments[0]}: {done.stderr.strip() or 'it failed'}")
+        # The last line is the reason; those before it are kubectl's own log.
+        reason = (done.stderr.strip().splitlines() or ["it failed"])[-1]
+        raise ClusterError(f"kubectl {arguments[0]}: {reason}")
     return done.stdout if done.returncode == 0 else ""
