@@ -27,6 +27,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 _NAMESPACE = "perdure-tests"
 _ASK_AGAIN_SECONDS = 0.15
 
+_OVER = {"Completed", "Failed", "Cancelled", "Terminated", "TimedOut"}
+
 type Manifest = dict[str, Any]
 
 
@@ -108,14 +110,14 @@ class Cluster:
     def ended(self, name: str, phase: str = "Completed", seconds: float = 60) -> dict[str, Any]:
         """Wait for the phase, and return the status."""
 
-        def probe() -> dict[str, Any] | None:
-            status = self.status(name)
-            return status if status.get("phase") == phase else None
+        def probe() -> str | None:
+            found: str | None = self.status(name).get("phase")
+            return found if found == phase or found in _OVER else None
 
-        try:
-            return self.until(f"{name} is {phase}", probe, seconds)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; its status: {self.status(name)}") from None
+        found = self.until(f"{name} is {phase}", probe, seconds)
+        status = self.status(name)
+        assert found == phase, f"{name} is {found}, not {phase}: {status}"
+        return status
 
     def condition(self, kind: str, name: str, condition: str) -> dict[str, str]:
         """A condition of an object; KeyError while it is not there."""

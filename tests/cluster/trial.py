@@ -19,6 +19,9 @@ PERSISTENT = Retry(
 )
 
 
+_IS_OPEN = "select exists (select from trial.gate where key = $1)"
+
+
 @dataclass(frozen=True)
 class Order:
     id: str
@@ -52,7 +55,7 @@ async def hold(ctx: ActivityContext, key: str) -> str:
     await _trace(ctx, key, "began")
     connection = await _connect()
     try:
-        while not await connection.fetchval("select exists (from trial.gate where key = $1)", key):
+        while not await connection.fetchval(_IS_OPEN, key):
             if ctx.is_cancelled:
                 await _trace(ctx, key, f"stopped: {ctx.cancel_reason}")
                 return "stopped"
