@@ -51,6 +51,8 @@ JSON_CONFIG = ConfigDict(
 )
 
 _UNTYPED: Any = object()
+_EXACT: frozenset[Any] = frozenset({str, int, bool})
+"""Types whose values, if of exactly that type, need no converter."""
 
 
 def alone(as_type: Any) -> Any:
@@ -121,7 +123,7 @@ def encode(value: object, as_type: Any = _UNTYPED, *, what: str = "value") -> Js
         PayloadError: `what` does not fit the type, has no JSON form, or is too large.
     """
     try:
-        if as_type is _UNTYPED or as_type is Any:
+        if as_type is _UNTYPED or as_type is Any or (type(value) is as_type and as_type in _EXACT):
             data = to_json(value, bytes_mode="base64", inf_nan_mode="constants")
         else:
             data = _adapter(as_type).dump(value)

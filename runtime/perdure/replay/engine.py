@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import zlib
 from collections import deque
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -73,8 +74,8 @@ class Engine:
         "_arrived",
         "_events",
         "_fresh_timers",
-        "_seed",
         "_silenced",
+        "_started_at",
         "_waits",
         "aborted",
         "actions",
@@ -98,10 +99,9 @@ class Engine:
         """Begin with nothing open; `started_at` is when the start was recorded."""
         self.instance = instance
         self.execution = execution
-        seed = hashlib.sha256(f"{instance}/{execution}/{started_at.isoformat()}".encode()).digest()
-        self._seed = seed
-        digest = int.from_bytes(seed[:2]) << _NUMBER_BITS
-        self.loop = DeterministicLoop(self, digest)  # type: ignore[abstract]  # filled in by surface
+        self._started_at = started_at
+        digest = zlib.crc32(f"{instance}/{execution}".encode()) & 0xFFFF
+        self.loop = DeterministicLoop(self, digest << _NUMBER_BITS)  # type: ignore[abstract]  # filled in by surface
         self.root: DurableTask[Any] | None = None
         self.now = started_at
         self.timestamp = 0.0
@@ -288,12 +288,16 @@ class Engine:
         return self.loop.create_future()
 
     def derive(self, purpose: str) -> bytes:
-        """Return 32 bytes that only this call of this execution derives, on every replay."""
+        """Return 32 bytes that only this call of this execution derives, on every replay.
+
+        The time of the start is part of it: an instance that is deleted and started again under
+        the same id must not repeat the ids that it gave to the outside.
+        """
         task = self._task()
         task.derived += 1
-        return hashlib.sha256(
-            self._seed + f"/{purpose}/{task.path}/{task.derived}".encode()
-        ).digest()
+        start = f"{self.instance}/{self.execution}/{self._started_at.isoformat()}"
+        place = f"{purpose}/{task.path}/{task.derived}"
+        return hashlib.sha256(f"{start}/{place}".encode()).digest()
 
     # --------------------------------------------------------------- withdrawing
 

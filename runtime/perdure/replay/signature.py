@@ -151,7 +151,7 @@ class Signature:
         else:
             values = dict(zip(positional, args, strict=True))
         try:
-            data = adapter.dump_json(values, warnings="error")
+            data = adapter.serializer.to_json(values, warnings="error")
         except (PydanticSerializationError, ValueError, TypeError):
             data = self._encode_each(values)
         if len(data) > PAYLOAD_BYTES_MAX:
