@@ -94,3 +94,12 @@ async def test_a_status_that_is_none_is_told_which_there_are(cli: Cli) -> None:
     ended = await cli("list", "--status", "Runing")
     assert ended.code == ExitCode.USAGE
     assert "Running" in ended.err
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("instance", ["", "a\tb", "parent::1/0:1", "x" * 300])
+async def test_an_id_that_cannot_be_is_refused(cli: Cli, instance: str) -> None:
+    ended = await cli("start", "greet", "--instance-id", instance)
+    assert ended.code == ExitCode.USAGE
+    assert ended.err.startswith("error: Instance id")
+    assert (await cli("list")).out == ""

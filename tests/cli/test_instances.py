@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -221,6 +222,31 @@ async def _raised_by_another_process(instance: str) -> None:
     words = (sys.executable, "-m", "perdure.cli.main", "event", "raise", instance, "word", "{}")
     process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.DEVNULL)
     assert await process.wait() == ExitCode.OK
+
+
+@pytest.mark.usefixtures("served")
+async def test_watch_tells_of_every_change_until_interrupted(cli: Cli) -> None:
+    await cli("start", "wait", "--instance-id", "w1")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "perdure.cli.main", "watch", "--name", "wait", "-o", "json"),
+        *("--interval", "0.1"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    seen: list[str] = []
+    async with asyncio.timeout(_BOUND_SECONDS):
+        async for line in process.stdout:
+            status = json.loads(line)["status"]
+            if not seen:
+                await cli("terminate", "w1")
+            seen.append(status)
+            if status == "Terminated":
+                break
+    process.send_signal(signal.SIGINT)
+    _, said = await process.communicate()
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert b"Traceback" not in said
 
 
 async def test_the_schema_is_made_and_checked(cli: Cli, database_url: str) -> None:

@@ -26,6 +26,7 @@ from perdure.cli.loops import runner
 from perdure.cli.output import Output, OutputOption, notes_console
 from perdure.cli.results import finish_with
 from perdure.cli.starting import enqueue_start, fresh_id
+from perdure.client.instance_ids import checked_instance_id
 from perdure.errors import ConfigurationError, InstanceExistsError
 from perdure.executor import LocalRuntime
 from perdure.model.events import Event
@@ -107,7 +108,7 @@ def run(
     if not quiet:
         configure_logging(style="text")
     definition.decode_arguments(body)  # refuse bad input before anything starts
-    instance = InstanceId(instance_id or fresh_id(name))
+    instance = fresh_id(name) if instance_id is None else checked_instance_id(instance_id)
     with _database(database_url, data_dir) as (url, is_ours), runner() as loop:
         info = loop.run(
             _run(

@@ -13,6 +13,7 @@ from perdure.cli.following import wait_until_ended
 from perdure.cli.inputs import parse_arguments
 from perdure.cli.output import Output, OutputOption, print_document, warn
 from perdure.cli.results import finish_with
+from perdure.client.instance_ids import checked_instance_id
 from perdure.errors import InstanceExistsError
 from perdure.model.codec import encode_started
 from perdure.model.ids import InstanceId, LeaseToken
@@ -67,7 +68,7 @@ def start(
     asyncio.run(
         _start(
             StartedBody(name=name, version=version, input=body),
-            InstanceId(instance_id or fresh_id(name)),
+            fresh_id(name) if instance_id is None else checked_instance_id(instance_id),
             wait=wait,
             timeout_seconds=timeout,
             output=output,
@@ -121,9 +122,9 @@ async def enqueue_start(
         )
 
 
-def fresh_id(name: str) -> str:
+def fresh_id(name: str) -> InstanceId:
     """Make an id that nobody has."""
-    return f"{name}-{secrets.token_hex(5)}"
+    return InstanceId(f"{name}-{secrets.token_hex(5)}")
 
 
 def fresh_token() -> LeaseToken:

@@ -60,12 +60,14 @@ async def measure(server: Server, plan: Plan) -> Measurement:
             await _warm_up(theatre.stage)
             before = await database.counters()
             cpu_before = _cpu(theatre)
+            load = f"{os.getloadavg()[0]:.1f}"
             plan.tell("running")
             sample = await plan.workload.run(theatre.stage, plan.n)
             cpu = _cpu_difference(cpu_before, _cpu(theatre))
             memory = _memory(theatre)
         counted = sample.counted or difference(before, await database.counters())
     settings, server_version = await server.describe()
+    settings["load_average"] = load
     if plan.slots is not None:
         settings["slots"] = str(plan.slots)
     return Measurement(
