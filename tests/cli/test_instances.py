@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from perdure.cli.exits import ExitCode
+from perdure.providers.postgres import PostgresProvider
+from perdure.providers.work import ResyncHint, TurnsHint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -267,3 +269,11 @@ async def test_a_data_file_is_sent_whole(cli: Cli, served: str, tmp_path: Path) 
     await cli("start", "wait", "--instance-id", "w1")
     await cli("event", "raise", "w1", "word", "--data", f"@{path}")
     assert json.loads((await cli("result", "w1")).out) == {"zoë": 1}
+
+
+async def test_a_command_tells_those_who_wait_before_it_ends(cli: Cli, database: str) -> None:
+    async with PostgresProvider(database) as provider, asyncio.timeout(_BOUND_SECONDS):
+        hints = provider.hints()
+        assert await anext(hints) == ResyncHint()  # from here on it listens
+        await cli("start", "greet", "name=Ada")
+        assert await anext(hints) == TurnsHint()

@@ -61,6 +61,7 @@ class HintBoard:
         self._is_listening_wanted = listen
         self._pending: dict[str, None] = {}
         self._has_pending = asyncio.Event()
+        self._is_told = asyncio.Event()
         self._listeners: set[_Listener] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._teller_pid = 0
@@ -76,6 +77,7 @@ class HintBoard:
         if len(self._pending) < _LINES_KEPT_MAX:
             self._pending.update(dict.fromkeys(fresh))
         self._has_pending.set()
+        self._is_told.clear()
         self._supervise("tell", self._tell_forever)
 
     def check(self) -> None:
@@ -102,8 +104,16 @@ class HintBoard:
             self._listeners.discard(listener)
 
     async def close(self) -> None:
-        """End the tasks and all iterators."""
+        """End the tasks and all iterators, once what was posted is told.
+
+        Else a process that lives for one call, such as a command, would leave its work to be
+        found by polling.
+        """
         self._is_closed = True
+        if "tell" in self._tasks:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS_MAX):
+                    await self._is_told.wait()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -141,6 +151,8 @@ class HintBoard:
                         self._teller_pid = connection.get_server_pid()
                     await connection.fetch(self._calls.send_hints, _payloads(lines))
                     failures = 0
+                    if not self._pending:
+                        self._is_told.set()
                 except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                     # Lost hints are found by polling; the next ones try again.
                     _log.warning("hints were not sent: %s", error)
