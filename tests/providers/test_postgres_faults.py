@@ -14,7 +14,11 @@ from perdure.errors import PayloadError, PerdureError, ProviderError
 from perdure.model.ids import ExecutorId, InstanceId, JsonText, LeaseToken, OperationId
 from perdure.model.records import RecordKind
 from perdure.providers.postgres import PostgresProvider, migrate
-from perdure.providers.postgres.errors import is_transient_conflict, translate
+from perdure.providers.postgres.errors import (
+    ends_connection,
+    is_transient_conflict,
+    translate,
+)
 from perdure.providers.work import (
     CodeId,
     CommitOutcome,
@@ -307,3 +311,15 @@ def test_every_state_is_sorted_on_purpose(state: str, retryable: bool) -> None:
 def test_text_that_postgres_refuses_is_the_authors(state: str) -> None:
     said = translate("verb", asyncpg.PostgresError.new({"C": state, "M": "no"}))
     assert isinstance(said, PayloadError)
+
+
+@pytest.mark.parametrize(("severity", "ends"), [("FATAL", True), ("PANIC", True), ("ERROR", False)])
+def test_a_connection_that_the_server_ends_is_not_used_again(severity: str, ends: bool) -> None:
+    error = asyncpg.PostgresError.new({"C": "57P01", "M": "shutting down", "V": severity})
+    assert ends_connection(error) is ends
+
+
+def test_a_driver_that_lost_track_of_a_connection_is_asked_again_on_another() -> None:
+    said = translate("verb", asyncpg.InternalClientError("cannot switch to state 12"))
+    assert isinstance(said, ProviderError)
+    assert said.retryable

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from perdure.providers.postgres.errors import is_transient_conflict, translate
+from perdure.providers.postgres.errors import (
+    ends_connection,
+    is_transient_conflict,
+    translate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,8 +80,11 @@ class Connections:
         connection = await self._take()
         try:
             rows = await connection.fetch(query, *args)
-        except asyncpg.PostgresError:
-            self._give_back(connection)
+        except asyncpg.PostgresError as error:
+            if ends_connection(error):
+                connection.terminate()
+            else:
+                self._give_back(connection)
             raise
         except BaseException:
             # Cancelled, cut off, or misunderstood: nobody knows what it would answer next.

@@ -11,7 +11,7 @@ import asyncpg
 
 from perdure.errors import PayloadError, PerdureError, ProviderError
 
-__all__ = ["is_transient_conflict", "translate"]
+__all__ = ["ends_connection", "is_transient_conflict", "translate"]
 
 _RETRYABLE_CLASSES = ("08", "40", "53", "57", "58")
 """Connection, transaction rollback, resources, operator intervention, system error."""
@@ -43,8 +43,11 @@ def translate(operation: str, error: BaseException) -> PerdureError:
             said = ProviderError(operation, "Postgres did not answer in time", retryable=True)
         case UnicodeEncodeError():
             said = PayloadError(f"{operation}: a lone surrogate cannot be stored: {error}")
-        case asyncpg.InternalClientError() | asyncpg.DataError():
+        case asyncpg.DataError():
             said = ProviderError(operation, f"the driver refuses: {error}", retryable=False)
+        case asyncpg.InternalClientError():
+            # About the state of one connection, which is not used again.
+            said = ProviderError(operation, f"the driver lost track: {error}", retryable=True)
         case OSError() | asyncpg.InterfaceError():
             said = ProviderError(operation, f"no connection to Postgres: {error}", retryable=True)
         case _:
@@ -57,6 +60,11 @@ def is_transient_conflict(error: BaseException) -> bool:
     if isinstance(error, _OUTDATED):
         return True
     return isinstance(error, asyncpg.PostgresError) and error.sqlstate in _CONFLICT_STATES
+
+
+def ends_connection(error: asyncpg.PostgresError) -> bool:
+    """Say whether the server hangs up after this error, though the driver may not know it yet."""
+    return getattr(error, "severity_en", None) in {"FATAL", "PANIC"}
 
 
 def _translate_state(operation: str, error: asyncpg.PostgresError) -> PerdureError:
