@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from perdure.dispatch import ActivitySettings
-from perdure.errors import ActivityError, ApplicationError, OrchestrationCancelledError
-from perdure.errors import OrchestrationError
+from perdure.errors import (
+    ActivityError,
+    ApplicationError,
+    OrchestrationCancelledError,
+    OrchestrationError,
+)
 from perdure.executor import LocalRuntime
 from perdure.model.ids import UNTAGGED
 from perdure.model.policy import Retry
@@ -161,7 +165,7 @@ CALLS: dict[str, Any] = {
 
 
 @orchestration
-async def calls(ctx: OrchestrationContext, name: str, key: str = "") -> Any:
+async def calls(_ctx: OrchestrationContext, name: str, key: str = "") -> Any:
     activity_ = CALLS[name]
     return await (activity_(key) if key else activity_())
 
@@ -171,18 +175,18 @@ async def reports(ctx: OrchestrationContext, name: str, key: str = "") -> dict[s
     try:
         await calls.fn(ctx, name, key)
     except ActivityError as error:
-        assert error.failure is not None
+        failure = error.failure
         return {
-            "category": error.failure.category,
-            "type": error.failure.type,
-            "message": error.failure.message,
-            "details": error.failure.details,
+            "category": failure and failure.category,
+            "type": failure and failure.type,
+            "message": failure and failure.message,
+            "details": failure and failure.details,
         }
     return {}
 
 
 @orchestration
-async def races(ctx: OrchestrationContext, name: str, key: str) -> str:
+async def races(_ctx: OrchestrationContext, name: str, key: str) -> str:
     try:
         async with asyncio.timeout(0.2):
             await CALLS[name](key)
@@ -262,7 +266,9 @@ async def test_a_result_that_does_not_fit_fails_by_name(provider: PostgresProvid
     assert "returns_what_it_should_not" in report["message"]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("exits", "SystemExit"), ("exits_too", "KeyboardInterrupt")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("exits", "SystemExit"), ("exits_too", "KeyboardInterrupt")]
+)
 async def test_a_body_cannot_end_the_process(
     provider: PostgresProvider, name: str, kind: str
 ) -> None:
@@ -287,7 +293,7 @@ async def test_an_unknown_activity_fails_naming_what_is_known(provider: Postgres
         LocalRuntime(provider, Registry(tells), turns=None, activities=none_allowed),
     ):
         handle = await replayer.client.start(calls, "anywhere")
-        with pytest.raises(OrchestrationError, match="knows activity 'anywhere'.* knows tells"):
+        with pytest.raises(OrchestrationError, match=r"knows activity 'anywhere'.* knows tells"):
             await handle.result(timeout=20)
 
 
@@ -296,7 +302,7 @@ async def test_input_that_does_not_fit_fails_naming_the_argument(
 ) -> None:
     @activity(name="never_ends")
     async def expects_a_number(key: int) -> None:
-        raise AssertionError
+        raise AssertionError(key)
 
     async with (
         LocalRuntime(provider, REGISTRY, activities=None) as replayer,
@@ -413,9 +419,7 @@ async def test_what_does_not_finish_is_handed_back_uncounted(
 # -------------------------------------------------------------------------------- tags
 
 
-async def test_executors_take_only_their_tags(
-    provider: PostgresProvider, eventually: Eventually
-) -> None:
+async def test_executors_take_only_their_tags(provider: PostgresProvider) -> None:
     gpu_only = ActivitySettings(tags=("gpu",))
     async with LocalRuntime(provider, REGISTRY, activities=None) as replayer:
         names = ("on_gpu", "on_io", "anywhere")

@@ -13,8 +13,12 @@ WHO: ContextVar[str] = ContextVar("who", default="nobody")
 def test_bodies_run_at_once_up_to_the_limit() -> None:
     threads = BodyThreads(3)
     together = threading.Barrier(4)
+
+    def wait() -> None:
+        together.wait(10)
+
     for _ in range(3):
-        threads.submit(copy_context(), lambda: together.wait(10) and None)
+        threads.submit(copy_context(), wait)
     together.wait(10)  # would break if they were not all running
     threads.close()
 

@@ -12,7 +12,7 @@ from perdure.model.ids import InstanceId, JsonText, LeaseToken, OperationId
 from perdure.model.policy import Retry
 from perdure.providers.work import ActivityFailed, ActivityRetried, LeasedActivity
 
-DICE = random.Random(3)  # noqa: S311
+DICE = random.Random(3)
 
 
 def leased(retry: Retry | None = None, failures: int = 0) -> LeasedActivity:
@@ -34,7 +34,7 @@ def leased(retry: Retry | None = None, failures: int = 0) -> LeasedActivity:
 
 def raised(error: Exception) -> Exception:
     try:
-        raise error
+        raise error  # noqa: TRY301
     except Exception as found:  # noqa: BLE001
         return found
 

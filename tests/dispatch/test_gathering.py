@@ -128,5 +128,5 @@ async def test_closing_cancels_what_waits() -> None:
 async def _until(condition: object) -> None:
     assert callable(condition)
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0)

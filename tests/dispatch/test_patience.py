@@ -16,7 +16,7 @@ def test_waits_grow_to_a_limit_and_are_never_the_same() -> None:
         first=timedelta(seconds=1),
         factor=2,
         longest=timedelta(seconds=5),
-        dice=random.Random(7),  # noqa: S311
+        dice=random.Random(7),
     )
     for tries, whole in ((1, 1.0), (2, 2.0), (3, 4.0), (4, 5.0), (500, 5.0)):
         waits = {patience.wait_after(tries) for _ in range(50)}

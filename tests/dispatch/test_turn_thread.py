@@ -28,14 +28,15 @@ async def test_work_runs_elsewhere_with_no_loop_around_it() -> None:
 
 async def test_what_is_raised_reaches_the_caller() -> None:
     thread = TurnThread()
+    empty: dict[str, str] = {}
     with pytest.raises(KeyError, match="x"):
-        await thread.run(lambda: {}["x"])
+        await thread.run(lambda: empty["x"])
     thread.close()
 
 
 async def _interrupt(thread: TurnThread) -> None:
     async with asyncio.timeout(10):
-        while not thread.interrupt(0.01):
+        while not thread.interrupt(0.01):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 import pytest
 
 from perdure.client import Client
-from perdure.model.ids import InstanceId
+from perdure.model.ids import JsonText
 from perdure.model.records import RecordKind
 from perdure.testing.postgres import EmbeddedPostgres
 
@@ -109,9 +109,8 @@ class Processes:
 
 
 @pytest.fixture
-def processes(
-    tmp_path: Path, database_url: str, provider: PostgresProvider
-) -> Iterator[Processes]:
+def processes(tmp_path: Path, database_url: str, provider: PostgresProvider) -> Iterator[Processes]:
+    assert provider  # its schema is there
     found = Processes(tmp_path, database_url)
     yield found
     for process in found.started:
@@ -143,7 +142,9 @@ async def test_the_activity_of_a_killed_executor_runs_again_and_completes_once(
     processes.start("replayer")
     victim = processes.start("executor")
     async with Client(provider) as client:
-        handle = await client.start_named("waits_for_it", '{"key":"kill"}', result_type=int)  # type: ignore[arg-type]
+        handle = await client.start_named(
+            "waits_for_it", JsonText('{"key":"kill"}'), result_type=int
+        )
         await eventually(lambda: processes.notes("kill"))
         victim.kill()
         processes.start("executor")
@@ -162,7 +163,9 @@ async def test_an_executor_told_to_stop_lets_its_activity_finish(
     processes.start("replayer")
     executor = processes.start("executor", PERDURE_PROBE_PORT=str(port))
     async with Client(provider) as client:
-        handle = await client.start_named("waits_for_it", '{"key":"finish"}', result_type=int)  # type: ignore[arg-type]
+        handle = await client.start_named(
+            "waits_for_it", JsonText('{"key":"finish"}'), result_type=int
+        )
         await eventually(lambda: processes.notes("finish"))
         executor.send_signal(signal.SIGTERM)
         await eventually(lambda: "draining" in ready(port))
@@ -181,7 +184,9 @@ async def test_an_executor_out_of_time_hands_back_without_counting_the_attempt(
         "executor", PERDURE_DRAIN_SECONDS="0.2", PERDURE_CANCEL_GRACE_SECONDS="0.2"
     )
     async with Client(provider) as client:
-        handle = await client.start_named("waits_for_it", '{"key":"back"}', result_type=int)  # type: ignore[arg-type]
+        handle = await client.start_named(
+            "waits_for_it", JsonText('{"key":"back"}'), result_type=int
+        )
         await eventually(lambda: processes.notes("back"))
         executor.send_signal(signal.SIGTERM)
         await eventually(lambda: executor.poll() is not None)
@@ -205,7 +210,9 @@ async def test_a_second_signal_cuts_the_draining_short(
         PERDURE_CANCEL_GRACE_SECONDS="0.2",
     )
     async with Client(provider) as client:
-        handle = await client.start_named("waits_for_it", '{"key":"hurry"}')  # type: ignore[arg-type]
+        handle = await client.start_named(
+            "waits_for_it", JsonText('{"key":"hurry"}'), result_type=int
+        )
         await eventually(lambda: processes.notes("hurry"))
         executor.send_signal(signal.SIGTERM)
         await eventually(lambda: "draining" in ready(port))
@@ -221,7 +228,7 @@ async def test_the_turn_of_a_killed_replayer_is_taken_again(
 ) -> None:
     victim = processes.start("replayer")
     async with Client(provider) as client:
-        handle = await client.start_named("slow_turn", '{"key":"turn"}', result_type=str)  # type: ignore[arg-type]
+        handle = await client.start_named("slow_turn", JsonText('{"key":"turn"}'), result_type=str)
         await eventually(lambda: processes.notes("turn"))
         victim.kill()
         processes.release("turn")

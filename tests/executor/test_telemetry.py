@@ -14,7 +14,9 @@ DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 def test_the_documented_table_is_the_table() -> None:
-    rows = re.findall(r"^\| `(perdure_\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|$", DOCS.read_text(), re.M)
+    rows = re.findall(
+        r"^\| `(perdure_\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|$", DOCS.read_text(), re.MULTILINE
+    )
     documented = [(name, kind, labels.strip(), text.strip()) for name, kind, labels, text in rows]
     expected = [
         (spec.name, spec.kind.value, ", ".join(f"`{label}`" for label in spec.labels), spec.help)
@@ -51,7 +53,8 @@ def _log(formatter: logging.Formatter) -> str:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
-    logger = logging.Logger("perdure.test")
+    logger = logging.getLogger("perdure.test")
+    logger.propagate = False
     logger.addHandler(handler)
     logger.warning(
         "an attempt failed",
@@ -75,9 +78,7 @@ def test_json_lines_have_known_fields_alone() -> None:
 
 def test_text_lines_show_the_fields() -> None:
     line = _log(TextFormatter())
-    assert line.rstrip().endswith(
-        "an attempt failed instance_id=order-1 activity_name=charge"
-    )
+    assert line.rstrip().endswith("an attempt failed instance_id=order-1 activity_name=charge")
     assert "4111" not in line
 
 

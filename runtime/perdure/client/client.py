@@ -8,7 +8,7 @@ whether more will come. Every call is safe to repeat, so a database that restart
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -78,7 +78,7 @@ class Client:
     @asynccontextmanager
     async def connect(
         cls, url: str, *, schema: str = "perdure", tenant: str = ""
-    ) -> AsyncIterator[Client]:
+    ) -> AsyncGenerator[Client]:
         """Connect to Postgres for the length of an `async with` block."""
         async with (
             PostgresProvider(url, schema=schema, application_name="perdure client") as provider,
@@ -139,9 +139,9 @@ class Client:
     ) -> InstanceHandle[Any]: ...
     async def start(
         self,
-        definition: OrchestrationDef[..., Any] | str,
+        definition: OrchestrationDef[Any, Any] | str,
         /,
-        *args: object,
+        *args: Any,
         **kwargs: Any,
     ) -> InstanceHandle[Any]:
         """Start an orchestration; returns when that is durable.

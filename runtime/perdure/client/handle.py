@@ -51,8 +51,9 @@ class InstanceHandle[R]:
             PayloadError: The result does not fit the type that was declared.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        scope = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds) as scope:
+            async with scope:
                 info = await self._client.wait_ended(self.instance_id)
         except TimeoutError:
             if not scope.expired():

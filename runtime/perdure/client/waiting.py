@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -115,15 +115,15 @@ class Waiting:
                             self._told(instances)
                         case ResyncHint():
                             self._started.clear()
-                            self._told(self._watched.keys())
+                            self._told([*self._watched])
                         case _:
                             pass
             self._started.clear()
             await asyncio.sleep(_LOOK_FIRST_SECONDS)
 
-    def _told(self, instances: Sequence[InstanceId] | frozenset[InstanceId] | object) -> None:
+    def _told(self, instances: Iterable[InstanceId]) -> None:
         found = False
-        for instance in list(instances):  # type: ignore[call-overload]
+        for instance in instances:
             self._started.pop(instance, None)
             watched = self._watched.get(instance)
             if watched is not None:
@@ -155,7 +155,6 @@ class Waiting:
                 for instance in instances:
                     self._resolve(instance, error)
                 return
-            infos = [None] * len(instances)
             self._later(instances)
             return
         now = time.monotonic()

@@ -163,6 +163,7 @@ class ActivityDispatcher:
             fetched = await self._fetch(free)
             for leased in fetched:
                 self._start(leased)
+            self._metrics.set("perdure_slots_busy", self._busy)
             if len(fetched) < free and not self._draining.is_set():
                 await self._alarm.sleep()
         await self._stop()
@@ -210,7 +211,7 @@ class ActivityDispatcher:
             on_body_end=self._on_body_end,
         )
         self._held.add(attempt)
-        self._set_busy(1)
+        self._busy += 1
         attempt.start(self._threads)
 
     def _refuse_unknown(self, leased: LeasedActivity, lost: int) -> None:
@@ -279,12 +280,8 @@ class ActivityDispatcher:
         self._hand_in_soon()
 
     def _on_body_end(self, attempt: Attempt) -> None:  # noqa: ARG002  the signature of the callback
-        self._set_busy(-1)
+        self._busy -= 1
         self._changed.set()
-
-    def _set_busy(self, change: int) -> None:
-        self._busy += change
-        self._metrics.set("perdure_slots_busy", self._busy)
 
     def _count(self, leased: LeasedActivity, outcome: str) -> None:
         self._metrics.count(
@@ -322,6 +319,7 @@ class ActivityDispatcher:
             self._changed.set()
 
     async def _finish(self, batch: Sequence[_Ended]) -> None:
+        self._metrics.set("perdure_slots_busy", self._busy)
         results = [ActivityResult(ended.lease, ended.end) for ended in batch]
         try:
             outcomes = await self._storage.persist(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import assert_never
 
@@ -49,20 +47,29 @@ class PoisonError(AuthorError):
     """A turn was given out again and again, and nobody ever handed it in."""
 
 
-@dataclass(slots=True)
 class _Sorted:
     """Actions by where they go."""
 
-    activities: list[NewActivity] = field(default_factory=list[NewActivity])
-    cancel_activities: list[tuple[OperationId, str]] = field(
-        default_factory=list[tuple[OperationId, str]]
+    __slots__ = (
+        "activities",
+        "cancel_activities",
+        "cancel_timers",
+        "cancels",
+        "children",
+        "custom_status",
+        "detached",
+        "timers",
     )
-    timers: list[NewTimer] = field(default_factory=list[NewTimer])
-    cancel_timers: list[OperationId] = field(default_factory=list[OperationId])
-    children: dict[InstanceId, Message] = field(default_factory=dict[InstanceId, Message])
-    cancels: list[Message] = field(default_factory=list[Message])
-    detached: list[Message] = field(default_factory=list[Message])
-    custom_status: CustomStatus | None = None
+
+    def __init__(self) -> None:
+        self.activities: list[NewActivity] = []
+        self.cancel_activities: list[tuple[OperationId, str]] = []
+        self.timers: list[NewTimer] = []
+        self.cancel_timers: list[OperationId] = []
+        self.children: dict[InstanceId, Message] = {}
+        self.cancels: list[Message] = []
+        self.detached: list[Message] = []
+        self.custom_status: CustomStatus | None = None
 
 
 def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
@@ -71,8 +78,10 @@ def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
     A turn that ends its execution starts nothing that the end would only cancel: of what it
     scheduled, the detached starts alone go out.
     """
-    sorted_ = _sort(leased, result.actions)
-    messages = [*sorted_.detached]
+    sorted_ = _Sorted()
+    for action in result.actions:
+        _sort(sorted_, leased, action)
+    messages = sorted_.detached
     if result.ending is None:
         messages += [*sorted_.children.values(), *sorted_.cancels]
     else:
@@ -99,47 +108,39 @@ def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
     )
 
 
-def _sort(leased: LeasedTurn, actions: Iterable[Action]) -> _Sorted:  # noqa: C901  one case each
-    sorted_ = _Sorted()
-    for action in actions:
-        match action:
-            case ScheduleActivity():
-                sorted_.activities.append(
-                    NewActivity(
-                        operation=action.operation,
-                        name=action.name,
-                        tag=action.tag,
-                        input=action.input,
-                        retry=action.retry,
-                        timeout=action.timeout,
-                    )
+def _sort(sorted_: _Sorted, leased: LeasedTurn, action: Action) -> None:
+    match action:
+        case ScheduleActivity():
+            sorted_.activities.append(
+                NewActivity(
+                    action.operation,
+                    action.name,
+                    action.tag,
+                    action.input,
+                    action.retry,
+                    action.timeout,
                 )
-            case CancelActivity(operation=operation, reason=reason):
-                sorted_.cancel_activities.append((operation, reason))
-            case CreateTimer(operation=operation, fire_at=fire_at):
-                sorted_.timers.append(NewTimer(operation, fire_at))
-            case CancelTimer(operation=operation):
-                sorted_.cancel_timers.append(operation)
-            case StartChild():
-                link = ParentLink(leased.instance, leased.execution, action.operation)
-                sorted_.children[action.instance] = _start(action, link)
-            case CancelChild(instance=instance, reason=reason):
-                sorted_.cancels.append(
-                    Message(
-                        instance,
-                        RecordKind.CANCEL_REQUESTED,
-                        body=JsonText(json.dumps(reason, ensure_ascii=False)),
-                    )
-                )
-            case StartDetached():
-                sorted_.detached.append(_start(action, None))
-            case SetCustomStatus(value=value):
-                sorted_.custom_status = CustomStatus(value)
-            case WaitEvent() | CancelWait() | ContinueAsNew():
-                pass  # the TURN record and the ending say it all
-            case _:
-                assert_never(action)
-    return sorted_
+            )
+        case CancelActivity():
+            sorted_.cancel_activities.append((action.operation, action.reason))
+        case CreateTimer():
+            sorted_.timers.append(NewTimer(action.operation, action.fire_at))
+        case CancelTimer():
+            sorted_.cancel_timers.append(action.operation)
+        case StartChild():
+            link = ParentLink(leased.instance, leased.execution, action.operation)
+            sorted_.children[action.instance] = _start(action, link)
+        case CancelChild():
+            body = JsonText(json.dumps(action.reason, ensure_ascii=False))
+            sorted_.cancels.append(Message(action.instance, RecordKind.CANCEL_REQUESTED, body=body))
+        case StartDetached():
+            sorted_.detached.append(_start(action, None))
+        case SetCustomStatus():
+            sorted_.custom_status = CustomStatus(action.value)
+        case WaitEvent() | CancelWait() | ContinueAsNew():
+            pass  # the TURN record and the ending say it all
+        case _:
+            assert_never(action)
 
 
 def _start(action: StartChild | StartDetached, parent: ParentLink | None) -> Message:

@@ -12,9 +12,10 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import override
+from typing import Any, override
 
 from perdure.dispatch import Pulse
 from perdure.errors import ConfigurationError
@@ -90,13 +91,11 @@ class ProbeServer:
             ConfigurationError: The port cannot be had.
         """
         try:
-            self._server = _Server(("", port), _Handler)
+            self._server = _Server(("", port), partial(_Handler, health, metrics))
         except OSError as error:
             raise ConfigurationError(
                 f"PERDURE_PROBE_PORT is {port}, which cannot be listened on: {error.strerror}"
             ) from error
-        self._server.health = health
-        self._server.metrics = metrics
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="perdure-probes", daemon=True
         )
@@ -116,34 +115,36 @@ class ProbeServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
-    health: Health
-    metrics: Metrics
 
 
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET; anything else gets the standard 501."""
 
     timeout = 5  # seconds for a client to say what it wants
-    server: _Server
     server_version = "perdure"
     sys_version = ""
+
+    def __init__(self, health: Health, metrics: Metrics, *args: Any) -> None:
+        self._health = health
+        self._metrics = metrics
+        super().__init__(*args)  # answers, and returns when all is answered
 
     def do_GET(self) -> None:
         """Answer one request."""
         match self.path.partition("?")[0]:
             case "/livez":
-                self._answer_probe(self.server.health.dead())
+                self._answer_probe(self._health.dead())
             case "/readyz":
-                reason = self.server.health.unready()
-                self.server.metrics.set("perdure_ready", 0 if reason else 1)
+                reason = self._health.unready()
+                self._metrics.set("perdure_ready", 0 if reason else 1)
                 self._answer_probe(reason)
             case "/metrics":
-                ready = self.server.health.unready() is None
-                self.server.metrics.set("perdure_ready", 1 if ready else 0)
+                ready = self._health.unready() is None
+                self._metrics.set("perdure_ready", 1 if ready else 0)
                 self._answer(
                     HTTPStatus.OK,
                     "text/plain; version=0.0.4; charset=utf-8",
-                    self.server.metrics.exposition(),
+                    self._metrics.exposition(),
                 )
             case _:
                 self._answer(
