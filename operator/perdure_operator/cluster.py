@@ -44,6 +44,11 @@ class ClusterError(Exception):
         return self.status == HTTPStatus.NOT_FOUND
 
     @property
+    def is_forbidden(self) -> bool:
+        """The controller was not given the right."""
+        return self.status == HTTPStatus.FORBIDDEN
+
+    @property
     def is_conflict(self) -> bool:
         """Somebody else was first."""
         return self.status == HTTPStatus.CONFLICT

@@ -56,9 +56,10 @@ async def wait_for_kinds(cluster: Cluster, say: Callable[[str], None]) -> None:
             try:
                 await cluster.get(f"/apis/perdure.dev/v1alpha1/{kind.plural}?limit=1")
             except ClusterError as error:
+                # A controller of some namespaces may not list all; the kind is known though.
                 if error.is_missing:
                     missing.append(kind.crd)
-                elif error.status != _FORBIDDEN:
+                elif not error.is_forbidden:
                     missing.append(f"{kind.crd} ({error})")
         if not missing:
             return
@@ -69,9 +70,6 @@ async def wait_for_kinds(cluster: Cluster, say: Callable[[str], None]) -> None:
         _log.warning(message)
         say(message)
         await asyncio.sleep(_CRD_RETRY_SECONDS)
-
-
-_FORBIDDEN = 403  # a controller of some namespaces may not list all; the kind is known though
 
 
 @dataclass(slots=True)

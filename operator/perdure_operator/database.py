@@ -100,7 +100,7 @@ class Database:
                     async with asyncio.TaskGroup() as group:
                         group.create_task(self._watch_health(on_return))
                         group.create_task(self._read_changes(on_change))
-                        group.create_task(self._listen())
+                        group.create_task(self._listen(on_change))
             except* (ProviderError, ConfigurationError, OSError) as errors:
                 self.failed(errors.exceptions[0])
             finally:
@@ -150,11 +150,13 @@ class Database:
                 async with asyncio.timeout(_POLL_SECONDS):
                     await self._look.wait()
 
-    async def _listen(self) -> None:
+    async def _listen(self, on_change: Callable[[Sequence[InstanceId]], None]) -> None:
         while True:
             try:
                 async for hint in _iterate(self.store):
-                    if isinstance(hint, ChangedHint | FinishedHint | ResyncHint):
+                    if isinstance(hint, FinishedHint):
+                        on_change(list(hint.instances))
+                    if isinstance(hint, ChangedHint | ResyncHint):
                         self._look.set()
             except ProviderError as error:
                 self.failed(error)

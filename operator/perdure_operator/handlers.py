@@ -8,6 +8,7 @@ then read; an event that is missed is made up for by the resync.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import socket
@@ -32,13 +33,25 @@ class WatchEndedError(PerdureError):
     """Nothing is heard from the API server any more."""
 
 
-async def watch(namespaces: Sequence[str], hear: Hear) -> None:
+async def watch(
+    namespaces: Sequence[str], hear: Hear, *, on_ready: Callable[[], None] = lambda: None
+) -> None:
     """Watch until cancelled; every change of an object or of a pool's Deployment is heard.
+
+    kopf takes the signals of the process for itself; `on_ready` is called once it has, so that
+    whoever cares can have them back.
 
     Raises:
         WatchEndedError: kopf gave up, as it does on errors that do not pass; this process must end.
     """
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    ready = asyncio.Event()
+
+    async def tell() -> None:
+        await ready.wait()
+        on_ready()
+
+    telling = asyncio.create_task(tell(), name="kopf is ready")
     try:
         await kopf.operator(
             registry=_registry(hear),
@@ -48,9 +61,12 @@ async def watch(namespaces: Sequence[str], hear: Hear) -> None:
             standalone=True,
             clusterwide=not namespaces,
             namespaces=list(namespaces),
+            ready_flag=ready,
         )
     except Exception as error:
         raise WatchEndedError(f"cannot watch the API server: {error}") from error
+    finally:
+        telling.cancel()
     raise WatchEndedError("the watch of the API server ended")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -30,8 +31,6 @@ __all__ = ["main", "operate"]
 
 _log = logging.getLogger("perdure.operator")
 
-_ENDING_SECONDS = 10.0
-
 
 def main() -> int:
     """Run the controller; returns the exit status."""
@@ -52,10 +51,14 @@ def main() -> int:
 
 async def _run(settings: Settings) -> int:
     """Operate until SIGTERM or SIGINT."""
-    work = asyncio.create_task(operate(settings))
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
+
+    def take_signals() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, work.cancel)
+
+    work = asyncio.create_task(operate(settings, take_signals))
+    take_signals()
     try:
         await work
     except asyncio.CancelledError:
@@ -72,8 +75,11 @@ async def _run(settings: Settings) -> int:
     return 1
 
 
-async def operate(settings: Settings) -> None:
-    """Serve probes, wait for the kinds and the Lease, and control while it is held."""
+async def operate(settings: Settings, on_watching: Callable[[], None] = lambda: None) -> None:
+    """Serve probes, wait for the kinds and the Lease, and control while it is held.
+
+    `on_watching` is called when kopf runs, which takes the signals of the process for itself.
+    """
     metrics = Metrics()
     health = Health()
 
@@ -92,8 +98,9 @@ async def operate(settings: Settings) -> None:
         def say(state: str) -> None:
             health.state = state
 
+        watching = functools.partial(watch, on_ready=on_watching)
         await wait_for_kinds(cluster, say)
-        controller = Controller(cluster, Database(connect), settings, metrics, watch)
+        controller = Controller(cluster, Database(connect), settings, metrics, watching)
         health.queue_seconds = controller.queue.oldest_seconds
         health.refresh = controller.refresh
         health.state, health.is_ready = "standing by", True

@@ -19,6 +19,7 @@ from perdure_operator.api.v1alpha1 import (
     OrchestrationResource,
     ReplayPoolResource,
 )
+from perdure_operator.cluster import ClusterError
 from perdure_operator.objects import Object, entries_of, field_of
 from perdure_operator.observed import (
     DatabaseDown,
@@ -29,7 +30,7 @@ from perdure_operator.observed import (
     ObservedPool,
     PodTrouble,
 )
-from perdure_operator.plan.identity import instance_of, is_named
+from perdure_operator.plan.identity import instance_of
 from perdure_operator.plan.orchestration import has_live_record, is_settled
 from perdure_operator.plan.situation import recorded
 from perdure_operator.render import deployment_path, selector_of
@@ -79,9 +80,7 @@ class Eyes:
         seen = await self._with_instances(replace(seen, fleet=self.database.fleet))
         if seen.database is not None or resource.metadata.deletion_timestamp is not None:
             return seen
-        if not recorded(resource) and (
-            seen.instance is None or start is not None or is_named(resource)
-        ):
+        if not recorded(resource):
             seen = replace(seen, input=await self._input(resource))
         return seen
 
@@ -125,8 +124,13 @@ class Eyes:
         is_secret = source.config_map_key_ref is None
         noun, plural = ("Secret", "secrets") if is_secret else ("ConfigMap", "configmaps")
         path = f"/api/v1/namespaces/{namespace}/{plural}/{reference.name}"
-        found = await self.cluster.find(path)
         where = f"{noun} {reference.name!r} in namespace {namespace!r}"
+        try:
+            found = await self.cluster.find(path)
+        except ClusterError as error:
+            if not error.is_forbidden:
+                raise
+            return InputFault(f"the controller may not read {where} (see rbac.secretInputs)")
         if found is None:
             return InputMissing(f"there is no {where}: create it; the run starts by itself then")
         text = field_of(found, "data", reference.key)

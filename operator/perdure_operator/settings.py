@@ -17,7 +17,7 @@ _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount
 class Settings:
     """What can be set; every field is a `PERDURE_*` variable of the same name."""
 
-    database_url: str
+    database_url: str = field(repr=False)
     """Address of the database. `PERDURE_DATABASE_URL_FILE` names a file that holds it."""
     schema: str = "perdure"
     """Schema of the database."""

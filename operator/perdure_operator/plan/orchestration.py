@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Rules", "has_live_record", "is_settled", "plan_orchestration"]
 
 _INPUT_AGAIN = timedelta(seconds=5)
+_ATTACHED_AGAIN = timedelta(seconds=10)
 _DATABASE_PATIENCE = timedelta(seconds=5)
 """The database is given this long to come back before every object says that it is away."""
 _DATABASE_AGAIN = timedelta(minutes=1)
@@ -202,7 +203,10 @@ def _with_instance(
         steps = (AddFinalizer(), *steps)
     if steps:
         return Plan(steps=steps)
-    return plan_status(seen, Situation.of_instance(seen, instance, now), now, rules.blocked)
+    # What others started tells nobody of its changes: ask now and then.
+    again = _ATTACHED_AGAIN if is_named(resource) and not instance.status.is_terminal else None
+    situation = Situation.of_instance(seen, instance, now)
+    return plan_status(seen, situation, now, rules.blocked, again=again)
 
 
 def _needs_finalizer(resource: OrchestrationResource) -> bool:

@@ -10,13 +10,11 @@ class Reason(StrEnum):
 
     # Before the start.
     ACCEPTED = "Accepted"
-    ATTACHED = "Attached"
     NOT_STARTED = "NotStarted"
     WAITING_FOR_EARLIER_RUN = "WaitingForEarlierRun"
     INPUT_NOT_FOUND = "InputNotFound"
     INPUT_INVALID = "InputInvalid"
     INSTANCE_EXISTS = "InstanceExists"
-    INVALID_SPEC = "InvalidSpec"
     # Under way.
     STARTED = "Started"
     STARTING = "Starting"

@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from perdure.providers.work import InstanceInfo, InstanceStatus
+from perdure.providers.work import EnqueueOutcome, InstanceInfo, InstanceStatus
 from perdure_operator.api.orchestration import (
     CustomStatus,
     FailureStatus,
@@ -41,6 +41,7 @@ from perdure_operator.api.orchestration import (
 from perdure_operator.observed import InputText
 from perdure_operator.plan.blocks import find_block
 from perdure_operator.plan.conditions import Facet, find, instant, merge, shorten
+from perdure_operator.plan.identity import is_named
 from perdure_operator.plan.reasons import Reason
 from perdure_operator.plan.steps import Note, Plan, Urgency
 
@@ -296,6 +297,8 @@ def _input_digest(seen: ObservedOrchestration, situation: Situation) -> str | No
     old = seen.resource.status
     if situation.is_earlier or (recorded(seen.resource) and old.input_digest):
         return old.input_digest
+    if is_named(seen.resource) and seen.start is not EnqueueOutcome.ACCEPTED:
+        return None  # somebody else started it, with an input of theirs
     return _digest(seen.input.text) if isinstance(seen.input, InputText) else None
 
 
