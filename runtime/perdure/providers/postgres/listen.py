@@ -43,6 +43,12 @@ _log = logging.getLogger(__name__)
 _PAYLOAD_BYTES_MAX = 7900
 _LINES_KEPT_MAX = 20_000
 _BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+_LOST = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the driver lost track of a connection that broke in a call
+    OSError,
+)
 _CLOSE_SECONDS_MAX = 2.0
 
 
@@ -153,7 +159,7 @@ class HintBoard:
                     failures = 0
                     if not self._pending:
                         self._is_told.set()
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                except _LOST as error:
                     # Lost hints are found by polling; the next ones try again.
                     _log.warning("hints were not sent: %s", error)
                     await _drop(connection)
@@ -178,7 +184,7 @@ class HintBoard:
                 self._offer(["r"])  # whatever was told before we listened
                 await lost.wait()
                 _log.warning("the connection for hints was lost")
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except _LOST as error:
                 _log.warning("hints cannot be heard: %s", error)
             finally:
                 await _drop(connection)
@@ -231,7 +237,7 @@ def _setter(event: asyncio.Event) -> Callable[[object], None]:
 
 async def _drop(connection: Connection | None) -> None:
     if connection is not None and not connection.is_closed():
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        with suppress(*_LOST, TimeoutError):
             await connection.close(timeout=_CLOSE_SECONDS_MAX)
 
 
