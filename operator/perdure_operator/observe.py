@@ -268,6 +268,16 @@ def _is_silent(pod: Object) -> bool:
     )
 
 
+def _reason_in(body: str) -> str:
+    """Find the reason in what /readyz says: a field of JSON, else all of it."""
+    try:
+        said: object = json.loads(body)
+    except ValueError:
+        said = None
+    reason = said.get("reason") if isinstance(said, dict) else body
+    return str(reason or "").strip()[:2000]
+
+
 async def _readiness(pod: Object) -> PodTrouble | None:
     """Ask the pod itself why it is not ready: code that does not load is only known to it."""
     address = field_of(pod, "status", "podIP")
@@ -280,7 +290,7 @@ async def _readiness(pod: Object) -> PodTrouble | None:
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(f"http://{host}:8080/readyz") as answer,
         ):
-            text = (await answer.text())[:2000].strip()
+            text = _reason_in((await answer.text())[:4000])
     except (aiohttp.ClientError, TimeoutError, OSError):
         return None
     name = str(field_of(pod, "metadata", "name"))
