@@ -60,6 +60,18 @@ def waits_in_a_thread(ctx: ActivityContext, key: str) -> str:
 
 
 @activity
+def checks_in_a_thread(ctx: ActivityContext, key: str) -> None:
+    note(key, f"attempt {ctx.attempt}")
+    pause = threading.Event()
+    try:
+        while True:
+            ctx.raise_if_cancelled()
+            pause.wait(0.01)
+    finally:
+        note(key, ctx.cancel_reason or "")
+
+
+@activity
 async def never_ends(key: str) -> None:
     note(key, "started")
     try:
@@ -157,7 +169,14 @@ def tells(ctx: ActivityContext) -> Facts:
 CALLS: dict[str, Any] = {
     each.name: each
     for each in (
-        *(waits_for_cancel, waits_in_a_thread, never_ends, fails_twice, always_fails),
+        *(
+            waits_for_cancel,
+            waits_in_a_thread,
+            checks_in_a_thread,
+            never_ends,
+            fails_twice,
+            always_fails,
+        ),
         *(fails_for_good, declines, too_slow, too_slow_in_a_thread, returns_what_it_should_not),
         *(exits, exits_too, on_gpu, on_io, anywhere, tells),
     )
@@ -316,7 +335,7 @@ async def test_input_that_does_not_fit_fails_naming_the_argument(
 # ------------------------------------------------------------------------ cancellation
 
 
-@pytest.mark.parametrize("name", ["waits_for_cancel", "waits_in_a_thread"])
+@pytest.mark.parametrize("name", ["waits_for_cancel", "waits_in_a_thread", "checks_in_a_thread"])
 async def test_a_cancelled_orchestration_cancels_its_activities_soon(
     provider: PostgresProvider, eventually: Eventually, name: str
 ) -> None:

@@ -58,6 +58,7 @@ _FINISHES_MAX = 500
 _HAND_IN_LAST = timedelta(seconds=5)
 _UNKNOWN_DELAY_LONGEST = timedelta(seconds=60)
 _UNSTORABLE = "UnstorableResult"
+_SILENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class ActivityDispatcher:
         self._dice = dice or random.Random()  # noqa: S311  for waits; tokens are made elsewhere
         self.executor = executor or ExecutorId(secrets.randbits(63))
         self._registry = registry
+        self._names = [each.name for each in registry.activities]
         self._settings = settings or ActivitySettings()
         self._metrics = metrics or Metrics()
         self._storage = Storage(provider, self._metrics, self._dice)
@@ -175,6 +177,7 @@ class ActivityDispatcher:
             tags=self._settings.tags,
             limit=limit,
             lease=self._settings.lease,
+            names=self._names,
         )
         self._alarm.before_fetch()
         fetched = await self._storage.insist(
@@ -434,7 +437,7 @@ class ActivityDispatcher:
         third = self._settings.lease.total_seconds() / 3
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(third / 2):
+                async with asyncio.timeout(min(third / 2, _SILENCE_SECONDS)):
                     await self._renewal.wait()
             self._renewal.clear()
             asked, self._renew_now = self._renew_now or set(), None
@@ -446,6 +449,10 @@ class ActivityDispatcher:
             ]
             if attempts:
                 await self._renew(attempts)
+            elif time.monotonic() - self.pulse.asked_at > _SILENCE_SECONDS:
+                # All slots are full and all leases long: is storage still there?
+                with suppress(ProviderError):
+                    await self._storage.call("ping", self._storage.provider.ping)
 
     async def _renew(self, attempts: Sequence[Attempt]) -> None:
         leases = [attempt.lease for attempt in attempts]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from abc import ABC, abstractmethod
+from asyncio import CancelledError
 from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Self, cast, overload
@@ -90,6 +91,11 @@ class ActivityContext(ABC):
     @abstractmethod
     def cancel_reason(self) -> str | None:
         """Why, once `is_cancelled`."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `asyncio.CancelledError` once cancelled: for loops, of sync bodies too."""
+        if self.is_cancelled:
+            raise CancelledError(self.cancel_reason)
 
     @abstractmethod
     async def wait_cancelled(self) -> str:
