@@ -72,9 +72,27 @@ install() {
       values+=(--set "images.$image.repository=$PERDURE_DEMO_REGISTRY/perdure/$image")
     done
   fi
+  # What a broken-off run before this one left half-installed is in the way of an upgrade.
+  case $(helm status "$RELEASE" --namespace "$NAMESPACE" -o json 2>/dev/null | jq -r .info.status) in
+    pending-*) helm uninstall "$RELEASE" --namespace "$NAMESPACE" --wait >/dev/null ;;
+  esac
   helm upgrade --install "$RELEASE" charts/perdure --namespace "$NAMESPACE" --create-namespace \
-    --values tools/demo-values.yaml "${values[@]}" --wait --timeout 5m >/dev/null
+    --values tools/demo-values.yaml "${values[@]}" --take-ownership --wait --timeout 5m >/dev/null
+  renew_pods
   show k get pods
+}
+
+# A tag stays what it is when an image is built anew, so pods are replaced here where that happened.
+renew_pods() {
+  local images
+  images=$(docker image inspect -f '{{.Id}}' perdure/{operator,executor,postgres,example-pgbackup}:dev 2>/dev/null | sha256sum | cut -c1-16)
+  [ "$(kubectl get namespace "$NAMESPACE" -o jsonpath='{.metadata.annotations.images}')" != "$images" ] || return 0
+  if [ -n "$(k get deployments -l app.kubernetes.io/managed-by=perdure-operator -o name)" ]; then
+    say "the images are newer than the pods: replacing those"
+    k rollout restart deployment >/dev/null
+    k rollout status deployment --timeout=3m >/dev/null
+  fi
+  kubectl annotate --overwrite namespace "$NAMESPACE" images="$images" >/dev/null
 }
 
 make_data() {

@@ -16,7 +16,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,13 +87,13 @@ class Cluster:
         self.kubectl("wait", f"--for={condition}", what, limit, seconds=seconds + 15)
 
     def until[T](self, what: str, probe: Callable[[], T | None], seconds: float = 60) -> T:
-        """Ask until the answer is neither None nor False; fail with `what` when time is up."""
+        """Ask until there is an answer, and not an empty one; fail with `what` when time is up."""
         deadline = time.monotonic() + seconds
         while True:
             last: object = None
             try:
                 last = found = probe()
-                if found is not None and found is not False:
+                if found:
                     return found
             except (CommandError, KeyError, IndexError) as error:
                 last = error
@@ -118,6 +118,21 @@ class Cluster:
         status = self.status(name)
         assert found == phase, f"{name} is {found}, not {phase}: {status}"
         return status
+
+    def all_completed(self, names: Sequence[str], seconds: float) -> list[dict[str, Any]]:
+        """Wait for all of them, and return their statuses."""
+
+        def probe() -> list[dict[str, Any]] | None:
+            text = self.kubectl("get", "orchestration", *names, "-o", "json")
+            found = [one["status"] for one in json.loads(text)["items"]]
+            wrong = [one for one in found if one.get("phase") in _OVER - {"Completed"}]
+            assert not wrong, wrong
+            left = [one for one in found if one.get("phase") != "Completed"]
+            if left:
+                raise KeyError(f"{len(left)} go on, such as {left[0]}")
+            return found
+
+        return self.until(f"{len(names)} runs complete", probe, seconds)
 
     def condition(self, kind: str, name: str, condition: str) -> dict[str, str]:
         """A condition of an object; KeyError while it is not there."""
@@ -217,8 +232,16 @@ class Cluster:
         return found
 
     def history_length(self, name: str) -> int:
+        """Records in the history of the instance of an Orchestration."""
         length: int = self.instance(name)["historyLength"]
         return length
+
+    def history_lengths(self, instances: set[str]) -> dict[str, int]:
+        """Records in the histories of these instances."""
+        prefix = f"{self.namespace}/"
+        text = self.perdure("list", "--prefix", prefix, "--limit", "0", "-o", "json")
+        lengths = {one["instance"]: one["historyLength"] for one in json.loads(text)}
+        return {instance: lengths[instance] for instance in instances}
 
     def steer(self, name: str, state: str) -> None:
         patch = json.dumps({"spec": {"desiredState": state}})
@@ -257,6 +280,7 @@ def cluster(say: Callable[[str], None]) -> Cluster:
         *("helm", "upgrade", "--install", "perdure", "charts/perdure", "--take-ownership"),
         *("--namespace", _NAMESPACE, "--create-namespace", "--wait", "--timeout", "5m"),
         *("--values", "tests/cluster/values.yaml"),
+        *("--set-string", f"operator.podAnnotations.image={_image('operator')}"),
         seconds=330,
     )
     here.sql(_TRIAL_SCHEMA)
@@ -287,6 +311,14 @@ def _find_cluster(say: Callable[[str], None]) -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
+def _image(name: str) -> str:
+    """Which build the tag stands for now: pods that wear it are replaced when that changes."""
+    try:
+        return _run("docker", "image", "inspect", "-f", "{{.Id}}", f"perdure/{name}:dev").strip()
+    except (CommandError, FileNotFoundError):
+        return "elsewhere"
+
+
 # ------------------------------------------------------------------------------ what they run
 
 
@@ -309,6 +341,7 @@ def trial(cluster: Cluster, pool: Callable[..., Manifest]) -> Iterator[None]:
                 "code": {"configMap": "trial-code", "module": "trial"},
                 "replicas": 2,
                 "lock": {"timeout": "5s"},
+                "template": {"annotations": {"image": _image("executor")}},
             },
         },
         pool("trial", tags=["held"], includeUntagged=True, replicas=2, slots=16),
@@ -336,7 +369,10 @@ def pool() -> Callable[..., Manifest]:
             "spec": {
                 "code": {"configMap": "trial-code", "module": "trial"},
                 "lock": {"timeout": "5s"},
-                "template": {"env": [{"name": "TRIAL_DATABASE", "valueFrom": database}]},
+                "template": {
+                    "annotations": {"image": _image("executor")},
+                    "env": [{"name": "TRIAL_DATABASE", "valueFrom": database}],
+                },
             }
             | spec,
         }
