@@ -146,6 +146,17 @@ class Open:
                 raise AssertionError(action)
 
 
+def lasting(history: ScriptedHistory) -> list[Action]:
+    """Leave out timers that were cancelled: within one turn they leave nothing at all."""
+    actions = history.actions()
+    cancelled = {action.operation for action in actions if isinstance(action, CancelTimer)}
+    return [
+        action
+        for action in actions
+        if not isinstance(action, CreateTimer | CancelTimer) or action.operation not in cancelled
+    ]
+
+
 @settings(max_examples=150, deadline=None)
 @given(program=PROGRAMS, data=st.data())
 def test_decisions_do_not_depend_on_turns_or_caches(program: Program, data: st.DataObject) -> None:
@@ -170,4 +181,4 @@ def test_decisions_do_not_depend_on_turns_or_caches(program: Program, data: st.D
                 single.add(message.kind, message.ref, message.body)
                 last = single.turn()
         assert last.ending == result.ending
-        assert single.actions() == history.actions()
+        assert lasting(single) == lasting(history)

@@ -489,6 +489,21 @@ def test_identity_time_and_chance_are_the_same_on_replay() -> None:
     assert ours.input != theirs.input
 
 
+def test_time_does_not_run_backwards() -> None:
+    @orchestration
+    async def run(ctx: OrchestrationContext) -> bool:
+        before = ctx.now()
+        await hello("x")
+        return ctx.now() >= before
+
+    history = ScriptedHistory(Registry(run, hello), run)
+    history.turn()
+    history.complete("0:1", "x")
+    history.wait(timedelta(hours=-1))
+    assert history.turn().ending == Ending(Outcome.COMPLETED, JsonText("true"))
+    history.replay()
+
+
 def test_arguments_that_do_not_fit_fail_the_run_at_once() -> None:
     started = StartedBody("greet", None, JsonText('{"nome":"bob"}'))
     history = ScriptedHistory(Registry(greet, hello), greet, started=started)

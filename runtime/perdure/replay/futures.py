@@ -112,7 +112,6 @@ class DurableTask[T](asyncio.Task[T]):
         self.line = ""
         """Where it was started, if its own code is asyncio's (`create_task(asyncio.sleep(1))`)."""
         super().__init__(coro, loop=loop, name=name or path, context=context)
-        self._log_destroy_pending = False
 
     def __hash__(self) -> int:
         return self._number

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeterministicLoop", "ExecutionClosed"]
 
+_cancel_plainly: Callable[[Any], bool] = vars(asyncio.Future)["cancel"]
 _swap_current_task: Callable[[Any, Any], Any] = vars(asyncio.tasks)["_swap_current_task"]
 
 
@@ -306,7 +307,7 @@ class DeterministicLoop(ForbiddingLoop):
 
     # ---------------------------------------------------------------- teardown
 
-    def close_all(self) -> None:
+    def close_all(self, waiting: Iterable[object]) -> None:
         """Throw everything away: coroutines in reverse order of their start, then generators.
 
         Synchronous clean-up runs; whatever it asks for raises `ExecutionClosed`.
@@ -320,9 +321,12 @@ class DeterministicLoop(ForbiddingLoop):
         with self:
             for task in reversed(open_tasks):
                 task.get_context().run(_close, task.get_coro())
+                _let_go(getattr(task, "_fut_waiter", None))
             for generator in reversed([ref() for ref in self._generators.values()]):
                 if generator is not None:
                     _finish(generator)
+        for each in list(waiting):
+            _let_go(each)
         self._generators.clear()
         self._ready.clear()
 
@@ -345,6 +349,15 @@ def _close(coro: Any) -> None:
         except BaseException:  # noqa: BLE001, S110  clean-up of what is thrown away
             pass
         return
+
+
+def _let_go(future: Any) -> None:
+    """Make a future forget who awaits it: they hold each other, and would wait for the collector.
+
+    asyncio's own `cancel`, whatever a subclass makes of it; the closed loop runs no callbacks.
+    """
+    if asyncio.isfuture(future):
+        _cancel_plainly(future)
 
 
 def _finish(generator: AsyncGenerator[Any, Any]) -> None:

@@ -370,7 +370,7 @@ class LiveExecution:
         self._closed = True
         engine = self._engine
         engine.closed = True
-        engine.loop.close_all()
+        engine.loop.close_all(engine.open.values())
         engine.root = None
         engine.open.clear()
         del engine.loop  # each holds the other: freed now, not when garbage is next collected
