@@ -4,7 +4,8 @@ Nothing here sleeps for a guess: either `kubectl wait` holds a watch, or `until`
 again until a deadline, and then says what it saw last.
 
 The cluster is the one that `KUBECONFIG` names, else the development cluster, which is brought up.
-The release is installed once, into a namespace of its own, and stays for the next run.
+The release is installed once, into a namespace of its own (`PERDURE_TESTS_NAMESPACE`), and stays
+for the next run.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 import pytest
 
 _ROOT = Path(__file__).resolve().parents[2]
-_NAMESPACE = "perdure-tests"
+_NAMESPACE = os.environ.get("PERDURE_TESTS_NAMESPACE", "perdure-tests")
 _ASK_AGAIN_SECONDS = 0.15
 
 _OVER = {"Completed", "Failed", "Cancelled", "Terminated", "TimedOut"}
@@ -280,6 +281,7 @@ def cluster(say: Callable[[str], None]) -> Cluster:
         *("helm", "upgrade", "--install", "perdure", "charts/perdure", "--take-ownership"),
         *("--namespace", _NAMESPACE, "--create-namespace", "--wait", "--timeout", "5m"),
         *("--values", "tests/cluster/values.yaml"),
+        *("--set", f"namespaces={{{_NAMESPACE}}}"),
         *("--set-string", f"operator.podAnnotations.image={_image('operator')}"),
         seconds=330,
     )

@@ -1,4 +1,4 @@
-"""In scope: what the API server itself takes and refuses of our kinds, before the controller sees it.
+"""In scope: what the API server itself takes and refuses of our kinds, before anybody sees it.
 
 Out of scope: what the controller then makes of it. Nothing here runs: objects are suspended.
 """
