@@ -218,13 +218,19 @@ class AbandonTurn:
 
 @dataclass(frozen=True, slots=True)
 class FetchActivities:
-    """Lease the oldest due activities of any of these tags (`UNTAGGED` for those without)."""
+    """Lease the oldest due activities of any of these tags (`UNTAGGED` for those without).
+
+    Only those whose code the caller has are given to it: a pool that serves a tag may know only
+    some of its activities, and the others are left to the pool that knows them.
+    """
 
     executor: ExecutorId
     token: LeaseToken
     tags: Sequence[str]
     limit: int
     lease: timedelta
+    names: Sequence[str] | None = None
+    """Of the activities that the caller can run; None: any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class ActivityVerbs(Base):
             self._calls.fetch_activities,
             request.token,
             list(dict.fromkeys(request.tags)),
+            None if request.names is None else list(request.names),
             request.limit,
             request.lease,
             self._now(),

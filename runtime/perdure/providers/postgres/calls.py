@@ -25,7 +25,7 @@ class Calls:
         self.commit_turns = call("commit_turns_v1", 10)
         self.renew_turns = call("renew_turns_v1", 3)
         self.abandon_turns = call("abandon_turns_v1", 6)
-        self.fetch_activities = call("fetch_activities_v1", 5)
+        self.fetch_activities = call("fetch_activities_v1", 6)
         self.finish_activities = call("finish_activities_v1", 2)
         self.renew_activities = call("renew_activities_v1", 3)
         self.abandon_activities = call("abandon_activities_v1", 4)

@@ -398,6 +398,23 @@ async def fetching_says_when_more_of_these_tags_is_due(w: World) -> None:
     assert LEASE - MOMENT <= fetched.next_due <= LEASE
 
 
+@check()
+async def what_the_caller_has_no_code_for_is_left_to_others(w: World) -> None:
+    await w.scheduled("a", *(w.activity(f"0:{n}", name=f"act{n % 3}") for n in range(30)))
+
+    def request(*names: str) -> FetchActivities:
+        return FetchActivities(ExecutorId(1), w.token(), (UNTAGGED,), 100, LEASE, names)
+
+    mine = (await w.provider.fetch_activities(request("act1", "unheard-of"))).activities
+    assert {each.name for each in mine} == {"act1"}
+    assert len(mine) == 10
+    assert (await w.provider.fetch_activities(request("unheard-of"))).activities == ()
+    assert (await w.provider.fetch_activities(request())).activities == ()
+    others = (await w.provider.fetch_activities(request("act0", "act2"))).activities
+    assert len(others) == 20
+    assert {each.attempt for each in others} == {1}
+
+
 # ---------------------------------------------------------------------------- cancellation
 
 

@@ -1,10 +1,12 @@
--- Leases due activities of the given tags, oldest first, and counts an attempt on each.
+-- Leases due activities of the given tags and names (null: any name), and counts an attempt on each:
+-- the kind whose first has waited longest goes first, and within a kind the oldest.
 --
 -- What was cancelled and whose lease has ended goes on the way. Returns one row for each, and at the end
 -- one row without an instance: `queued` is the time now, `next_due` when to ask again (null:
 -- nothing is scheduled). Only leases are written: so the commit does not wait for the disk.
 create or replace function fetch_activities_v1(
-  p_token bigint, p_tags text[], p_limit int, p_lease interval, p_now timestamptz default null
+  p_token bigint, p_tags text[], p_names text[], p_limit int, p_lease interval,
+  p_now timestamptz default null
 ) returns table (
   instance text, execution int, op text, name text, tag text, input text, retry text,
   timeout interval, attempt int, failures int, queued timestamptz, next_due timestamptz
@@ -18,24 +20,29 @@ as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_left int := p_limit;
-  v_tag text;
+  v_kinds kind_v1[];
+  v_kind kind_v1;
   v_leased int;
   v_purged int;
   v_rows tid[];
 begin
   perform check_tags_v1(p_tags);
   perform set_config('synchronous_commit', 'off', true);
-  for v_tag in
-    select t.tag
-      from unnest(p_tags) t(tag)
+  v_kinds := activity_kinds_v1(p_tags, p_names);
+  for v_kind in
+    select k.tag, k.name
+      from unnest(v_kinds) k
      cross join lateral (
-       select a.due from activity a where a.tag = t.tag and a.due <= v_now order by a.due limit 1
+       select a.due from activity a
+        where a.tag = k.tag and a.name = k.name and a.due <= v_now
+        order by a.due limit 1
      ) h
      order by h.due
   loop
     loop
       v_rows := array(
-        select a.ctid from activity a where a.tag = v_tag and a.due <= v_now
+        select a.ctid from activity a
+         where a.tag = v_kind.tag and a.name = v_kind.name and a.due <= v_now
          order by a.due limit v_left
            for no key update skip locked
       );
@@ -59,9 +66,10 @@ begin
            null::interval, null::int, null::int, v_now,
            case when v_left = 0 then v_now else (
              select min(a.due)
-               from unnest(p_tags) t(tag)
+               from unnest(v_kinds) k
               cross join lateral (
-                select a.due from activity a where a.tag = t.tag and a.due > v_now
+                select a.due from activity a
+                 where a.tag = k.tag and a.name = k.name and a.due > v_now
                  order by a.due limit 1
               ) a
            ) end;
