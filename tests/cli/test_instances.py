@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -277,3 +278,42 @@ async def test_a_command_tells_those_who_wait_before_it_ends(cli: Cli, database:
         assert await anext(hints) == ResyncHint()  # from here on it listens
         await cli("start", "greet", "name=Ada")
         assert await anext(hints) == TurnsHint()
+
+
+@pytest.mark.usefixtures("served")
+async def test_pools_show_who_is_alive_and_what_waits(cli: Cli) -> None:
+    shown = (await cli("pools")).out
+    assert re.search(r"^here +replayer .*fail,greet,parent,wait$", shown, re.MULTILINE)
+    document = json.loads((await cli("pools", "-o", "json")).out)
+    assert [one["name"] for one in document["executors"]] == ["here"]
+
+
+@pytest.mark.usefixtures("served")
+async def test_code_is_checked_against_what_runs(cli: Cli, shop: Path) -> None:
+    await cli("start", "greet", "name=Ada", "--instance-id", "g1", "--wait")
+    await cli("start", "wait", "--instance-id", "w1")
+    await _until(cli, "w1", "waiting for a word")
+    agreed = await cli("replay", "shop.py", "-o", "json")
+    assert agreed.code == ExitCode.OK, agreed.err
+    assert [(one["instance"], one["agrees"]) for one in json.loads(agreed.out)] == [("w1", True)]
+    changed = (shop / "shop.py").read_text().replace('wait_event("word"', 'wait_event("deed"')
+    (shop / "other.py").write_text(changed.replace("async def greet", "async def welcome"))
+    diverged = await cli("replay", "other.py", "w1", "g1")
+    assert diverged.code == ExitCode.FAILED
+    assert re.search(r"^w1 .*diverges .*other\.py", diverged.out, re.MULTILINE)
+    assert re.search(r"^g1 .*no code", diverged.out, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("served")
+async def test_a_saved_history_is_replayed_without_a_database(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cli("start", "parent", "--instance-id", "p1", "--wait")
+    saved = tmp_path / "p1.json"
+    saved.write_text((await cli("history", "p1", "--raw", "-o", "json")).out)
+    monkeypatch.delenv("PERDURE_DATABASE_URL")
+    ended = await cli("replay", "shop.py", "--file", str(saved))
+    assert ended.code == ExitCode.OK, ended.out + ended.err
+    assert re.search(r"^p1 +\d+ +agrees$", ended.out, re.MULTILINE)
+    saved.write_text("{}")
+    assert (await cli("replay", "shop.py", "-f", str(saved))).code == ExitCode.USAGE

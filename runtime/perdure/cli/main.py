@@ -25,6 +25,8 @@ from perdure.cli import (
     history,
     kubectl,
     listing,
+    pools,
+    replaying,
     results,
     running,
     serving,
@@ -92,6 +94,8 @@ _add(app, "get", getting.get, _LOOK)
 _add(app, "tree", trees.tree, _LOOK)
 _add(app, "history", history.history, _LOOK)
 _add(app, "watch", watching.watch, _LOOK)
+_add(app, "pools", pools.pools, _LOOK)
+_add(app, "replay", replaying.replay, _TRY)
 _add(app, "replayer", serving.replayer, _SERVE)
 _add(app, "executor", serving.executor, _SERVE)
 _add(app, "version", version.version, _SERVE)
