@@ -10,30 +10,26 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
-  v_held boolean[];
+  v_tids tid[];
   v_tags text[];
 begin
-  select array_agg(a.one is not null)
-    into v_held
+  select array_agg(coalesce(a.tid, '(0,0)'))
+    into v_tids
     from unnest(p_leases) u
     left join lateral (
-      select 1 as one from activity a
+      select a.ctid as tid from activity a
        where a.instance = u.instance and a.execution = u.execution and a.op = u.op
          and a.lease = u.token and (a.due - v_now) > interval '0'
          for update
     ) a on true;
-  delete from activity a
-   using unnest(p_leases) with ordinality u
-   where v_held[u.ordinality] and a.cancel_reason is not null
-     and a.instance = u.instance and a.execution = u.execution and a.op = u.op;
+  delete from activity where ctid = any (v_tids) and cancel_reason is not null;
   with given as (
     update activity a
        set lease = 0, due = v_now + p_delays[u.ordinality],
            attempt = case when p_counts[u.ordinality] then a.attempt
                           else greatest(a.attempt - 1, 0) end
       from unnest(p_leases) with ordinality u
-     where v_held[u.ordinality]
-       and a.instance = u.instance and a.execution = u.execution and a.op = u.op
+     where a.ctid = v_tids[u.ordinality] and a.cancel_reason is null
     returning a.tag, a.due
   )
   select array_agg(distinct g.tag) filter (where g.due <= v_now) into v_tags from given g;

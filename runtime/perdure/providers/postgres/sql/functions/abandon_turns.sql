@@ -14,12 +14,16 @@ as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_watched text[];
+  v_tids tid[];
 begin
-  perform l.one
-     from unnest(p_leases) u
-    cross join lateral (
-      select 1 as one from live l where l.instance = u.instance for no key update
-    ) l;
+  select array_agg(coalesce(l.tid, '(0,0)'))
+    into v_tids
+    from unnest(p_leases) u
+    left join lateral (
+      select l.ctid as tid from live l
+       where l.instance = u.instance and l.lease = u.token and l.lease_until > v_now
+         for no key update
+    ) l on true;
   with given as (
     update live l
        set lease = 0, lease_until = '-infinity',
@@ -33,7 +37,7 @@ begin
              else v_now + p_delays[u.ordinality]
            end
       from unnest(p_leases) with ordinality u
-     where l.instance = u.instance and l.lease = u.token and l.lease_until > v_now
+     where l.ctid = v_tids[u.ordinality]
     returning l.instance, l.due, l.watched and p_reasons[u.ordinality] is not null as is_news
   )
   select coalesce(bool_or(g.due <= v_now), false), array_agg(g.instance) filter (where g.is_news)

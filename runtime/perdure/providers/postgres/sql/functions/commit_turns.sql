@@ -21,6 +21,7 @@ as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_seq int[];
+  v_tids tid[];
   v_fate smallint[];
   v_sent smallint[];
   v_sends message_v1[] := p_messages;
@@ -41,8 +42,9 @@ begin
       ) l;
   end if;
 
-  -- The number of each TURN record; 0 where the lease is over.
-  select array_agg(coalesce(l.next_seq, 0)), array_agg((l.next_seq is not null)::int::smallint),
+  -- The number of each TURN record, 0 where the lease is over; and where the rows are, so that they
+  -- need not be looked for again.
+  select array_agg(coalesce(l.next_seq, 0)), array_agg(coalesce(l.tid, '(0,0)')), array_agg((l.next_seq is not null)::int::smallint),
          count(l.next_seq),
          count(l.next_seq) filter (where t.ending = 0),
          count(l.next_seq) filter (where t.ending = 1),
@@ -52,10 +54,10 @@ begin
          array_agg(t.instance) filter (
            where l.watched and (t.ending > 1 or t.sets_status or l.position = 0)
          )
-    into v_seq, v_fate, v_held, v_going, v_again, v_ended, v_late, v_status, v_watched
+    into v_seq, v_tids, v_fate, v_held, v_going, v_again, v_ended, v_late, v_status, v_watched
     from unnest(p_turns) t
     left join lateral (
-      select l.next_seq, l.upto, l.position, l.watched
+      select l.ctid as tid, l.next_seq, l.upto, l.position, l.watched
         from live l
        where l.instance = t.instance and l.lease = t.token and l.lease_until > v_now
          for no key update
@@ -66,9 +68,10 @@ begin
   if v_held < cardinality(p_turns) then
     select array_agg(case
              when v_seq[t.ordinality] > 0 then 1
-             when exists (
-               select from event e
+             when (
+               select true from event e
                 where e.instance = t.instance and e.kind = 20 and e.source = t.token
+                limit 1
              ) then 2
              else 0
            end::smallint order by t.ordinality)
@@ -95,14 +98,15 @@ begin
              else 'infinity'
            end
       from unnest(p_turns) with ordinality t
-     where t.ending = 0 and v_seq[t.ordinality] > 0 and l.instance = t.instance;
+     where t.ending = 0 and v_seq[t.ordinality] > 0 and l.ctid = v_tids[t.ordinality];
   end if;
 
   if v_status > 0 then
     update instance i
        set custom_status = t.custom_status, custom_version = i.custom_version + 1
       from unnest(p_turns) with ordinality t
-     where t.sets_status and v_seq[t.ordinality] > 0 and i.id = t.instance;
+     cross join lateral (select i.ctid as tid from instance i where i.id = t.instance offset 0) k
+     where t.sets_status and v_seq[t.ordinality] > 0 and i.ctid = k.tid;
   end if;
 
   if p_activities is not null then
@@ -135,7 +139,7 @@ begin
     with gone as (
       delete from live l
        using unnest(p_turns) with ordinality t
-       where t.ending > 1 and v_seq[t.ordinality] > 0 and l.instance = t.instance
+       where t.ending > 1 and v_seq[t.ordinality] > 0 and l.ctid = v_tids[t.ordinality]
       returning l.instance, l.next_seq, l.cancelled, t.execution, t.version, t.ending, t.output,
                 t.failure
     )
@@ -143,7 +147,8 @@ begin
        set status = g.ending, finished = v_now, execution = g.execution, length = g.next_seq,
            version = g.version, cancelled = g.cancelled, output = g.output, failure = g.failure
       from gone g
-     where i.id = g.instance;
+     cross join lateral (select i.ctid as tid from instance i where i.id = g.instance offset 0) k
+     where i.ctid = k.tid;
   end if;
 
   if cardinality(v_sends) > 0 then

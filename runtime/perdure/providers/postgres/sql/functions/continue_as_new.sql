@@ -19,14 +19,14 @@ begin
     v_seq := p_seq[i];
     continue when t.ending <> 1 or v_seq = 0;
     with late as (
-      select e.seq, row_number() over (order by e.seq)::int as n
+      select e.ctid as tid, row_number() over (order by e.seq)::int as n
         from event e
        where e.instance = t.instance and e.seq > t.upto and e.seq < v_seq and e.kind in (5, 9)
     ), moved as (
       update event e
          set seq = v_seq + 1 + late.n, execution = t.execution + 1
         from late
-       where e.instance = t.instance and e.seq = late.seq
+       where e.ctid = late.tid
       returning e.kind
     )
     select count(*), count(*) filter (where kind = 9) into v_moved, v_cancels from moved;

@@ -33,7 +33,7 @@ begin
   v_parents := array(
     select i.parent
       from unnest(v_roots) u(id)
-     cross join lateral (select i.parent from instance i where i.id = u.id) i
+     cross join lateral (select i.parent from instance i where i.id = u.id offset 0) i
      where i.parent is not null
   );
   perform l.one
@@ -65,7 +65,7 @@ begin
   v_watched := array(
     select distinct i.id
       from unnest(v_watched || finished) u(id)
-     cross join lateral (select i.id from instance i where i.id = u.id and i.watched) i
+     cross join lateral (select i.id from instance i where i.id = u.id and i.watched offset 0) i
      order by 1
   );
   is_changed := cardinality(v_watched) > 0;

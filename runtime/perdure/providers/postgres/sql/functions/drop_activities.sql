@@ -30,6 +30,7 @@ begin
        cross join lateral (
          select a.execution, a.op from activity a
           where a.instance = t.instance and a.cancel_reason is null
+         offset 0
        ) a
        where t.ending > 0 and p_seq[t.ordinality] > 0
        order by instance, execution, op

@@ -13,13 +13,17 @@ begin
   -- The row that stands for the id is locked first, as by those who keep and those who start.
   v_ids := array(
     select i.id
-      from instance i
-     where i.status = -1
-       and i.id in (
-             select e.instance from early_message e where e.expires <= p_now
-              order by e.expires limit p_limit
-           )
-       for update skip locked
+      from (
+        select distinct d.instance
+          from (
+            select e.instance from early_message e where e.expires <= p_now
+             order by e.expires limit p_limit
+          ) d
+      ) e
+     cross join lateral (
+       select i.id from instance i where i.id = e.instance and i.status = -1
+          for update skip locked
+     ) i
   );
   with gone as (
     delete from early_message e where e.instance = any (v_ids) and e.expires <= p_now returning 1

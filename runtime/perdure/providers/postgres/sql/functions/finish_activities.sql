@@ -17,6 +17,7 @@ declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_fate smallint[];
   v_gone tid[];
+  v_tids tid[];
   v_again int;
   v_known int;
   v_recorded int;
@@ -28,10 +29,11 @@ begin
     ) l;
 
   -- 1: goes to the history; 2: tried again; 3: the row goes, nothing is recorded; 0: not ours.
-  select array_agg(f.fate), array_agg(f.tid) filter (where f.fate in (1, 3)),
+  select array_agg(f.fate), array_agg(coalesce(f.tid, '(0,0)')),
+         array_agg(f.tid) filter (where f.fate in (1, 3)),
          count(*) filter (where f.fate = 1), count(*) filter (where f.fate = 2),
          count(*) filter (where f.fate > 0)
-    into v_fate, v_gone, v_recorded, v_again, v_known
+    into v_fate, v_tids, v_gone, v_recorded, v_again, v_known
     from (
       select a.tid,
              case
@@ -61,6 +63,7 @@ begin
      cross join lateral (
        select l.next_seq, l.execution from live l
         where l.instance = r.instance and l.execution = r.execution
+       offset 0
      ) l
      where v_fate[r.ordinality] = 1;
     update live l
@@ -75,15 +78,19 @@ begin
          where v_fate[r.ordinality] = 1
          group by 1, 2
       ) g
-     where l.instance = g.instance and l.execution = g.execution;
+     cross join lateral (
+       select l.ctid as tid from live l
+        where l.instance = g.instance and l.execution = g.execution
+       offset 0
+     ) k
+     where l.ctid = k.tid;
   end if;
   if v_again > 0 then
     update activity a
        set lease = 0, retried = r.token, failures = a.failures + 1, last_failure = r.body,
            due = v_now + r.delay
       from unnest(p_results) with ordinality r
-     where v_fate[r.ordinality] = 2
-       and a.instance = r.instance and a.execution = r.execution and a.op = r.op;
+     where v_fate[r.ordinality] = 2 and a.ctid = v_tids[r.ordinality];
   end if;
 
   is_due := v_recorded > 0;
@@ -95,15 +102,17 @@ begin
   select array_agg(case
            when v_fate[r.ordinality] in (1, 2) then 1
            when v_fate[r.ordinality] = 3 then (r.kind = -1)::int
-           when exists (
-             select from activity a
+           when (
+             select true from activity a
               where a.instance = r.instance and a.execution = r.execution and a.op = r.op
                 and a.retried = r.token and r.kind = 0
+              limit 1
            ) then 1
-           when exists (
-             select from event e
+           when (
+             select true from event e
               where e.instance = r.instance and e.execution = r.execution and e.kind in (2, 3)
                 and e.ref = r.op and e.source = r.token
+              limit 1
            ) then 1
            else 0
          end::smallint order by r.ordinality)

@@ -38,6 +38,7 @@ begin
      cross join lateral (
        select l.next_seq, l.execution from live l
         where l.instance = u.instance and l.execution = u.execution
+       offset 0
      ) l
   )
   insert into event (instance, seq, execution, kind, ref, at)
@@ -54,7 +55,12 @@ begin
         from unnest(v_instances, v_executions) u(instance, execution)
        group by 1, 2
     ) g
-   where l.instance = g.instance and l.execution = g.execution;
+   cross join lateral (
+     select l.ctid as tid from live l
+      where l.instance = g.instance and l.execution = g.execution
+     offset 0
+   ) k
+   where l.ctid = k.tid;
   return cardinality(v_instances);
 end
 $$;

@@ -12,13 +12,14 @@ create or replace function list_instances_v1(
 language plpgsql stable security definer
 set search_path from current
 set plan_cache_mode = force_custom_plan
-set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 as $$
 #variable_conflict use_column
 declare
-  -- A filter on what is unfinished alone need not look at what has finished.
-  v_unfinished boolean := p_phases is not null and not exists (
-    select from unnest(p_phases) p where p >= 5
+  -- A condition that the planner can estimate: without it, the pages of a list that is nearly all
+  -- of one phase would be sorted instead of walked.
+  v_statuses smallint[] := array(
+    select distinct case when p >= 5 then p else 0 end from unnest(p_phases) p
   );
 begin
   return query
@@ -34,10 +35,9 @@ begin
            and (p_parent is null or i.parent = p_parent)
            and (p_prefix is null
                 or i.id >= p_prefix and i.id < p_prefix || chr(1114111))
-           and (not v_unfinished or l.instance is not null)
-           and (p_phases is null
+           and (p_phases is null or i.status = any (v_statuses))
+           and (p_phases is null or i.status > 0
                 or case
-                     when l.instance is null then i.status
                      when l.block_reason is not null then 3
                      when l.suspended then 2
                      when l.position > 0 then 1

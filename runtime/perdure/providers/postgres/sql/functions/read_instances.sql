@@ -26,7 +26,7 @@ as $$
          l.block_reason, l.block_message, coalesce(l.next_seq - 1, i.length),
          coalesce(l.cancelled, i.cancelled)
     from unnest(p_ids) with ordinality u(id, ord)
-   cross join lateral (select i.* from instance i where i.id = u.id and i.status >= 0) i
-    left join lateral (select l.* from live l where l.instance = u.id) l on true
+   cross join lateral (select i.* from instance i where i.id = u.id and i.status >= 0 offset 0) i
+    left join lateral (select l.* from live l where l.instance = u.id offset 0) l on true
    order by u.ord
 $$;

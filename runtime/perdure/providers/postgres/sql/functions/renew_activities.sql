@@ -12,22 +12,20 @@ as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_held boolean[];
+  v_tids tid[];
   v_reasons text[];
 begin
-  select array_agg(a.one is not null), array_agg(a.cancel_reason)
-    into v_held, v_reasons
+  select array_agg(a.tid is not null), array_agg(a.cancel_reason),
+         array_agg(a.tid) filter (where a.tid is not null)
+    into v_held, v_reasons, v_tids
     from unnest(p_leases) u
     left join lateral (
-      select 1 as one, a.cancel_reason from activity a
+      select a.ctid as tid, a.cancel_reason from activity a
        where a.instance = u.instance and a.execution = u.execution and a.op = u.op
          and a.lease = u.token and (a.due - v_now) > interval '0'
          for no key update
     ) a on true;
-  update activity a
-     set due = v_now + p_lease
-    from unnest(p_leases) with ordinality u
-   where v_held[u.ordinality]
-     and a.instance = u.instance and a.execution = u.execution and a.op = u.op;
+  update activity set due = v_now + p_lease where ctid = any (v_tids);
   return query select * from unnest(v_held, v_reasons);
 end
 $$;

@@ -10,18 +10,17 @@ as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_held boolean[];
+  v_tids tid[];
 begin
-  select array_agg(l.one is not null) into v_held
+  select array_agg(l.tid is not null), array_agg(l.tid) filter (where l.tid is not null)
+    into v_held, v_tids
     from unnest(p_leases) u
     left join lateral (
-      select 1 as one from live l
+      select l.ctid as tid from live l
        where l.instance = u.instance and l.lease = u.token and l.lease_until > v_now
          for no key update
     ) l on true;
-  update live l
-     set lease_until = v_now + p_lease
-    from unnest(p_leases) with ordinality u
-   where v_held[u.ordinality] and l.instance = u.instance;
+  update live set lease_until = v_now + p_lease where ctid = any (v_tids);
   return v_held;
 end
 $$;

@@ -4,6 +4,8 @@
 -- each message: 1 accepted, 2 kept for an instance that is not there yet, 3 the id is taken,
 -- 4 the instance has ended (or, for the answer of a child, that execution), 5 the inbox is full.
 -- Instances are made in the order of the messages, which come sorted by instance.
+-- (`offset 0` in this and other functions keeps the planner from turning a look-up for each item into
+-- a join: a join that was planned while a table was small reads all of it when it is large.)
 -- Raises serialization_failure when an instance was made by somebody else in this very moment: the
 -- whole call is then to be repeated.
 create or replace function send_v1(
@@ -80,10 +82,11 @@ begin
                    when l.next_seq is null then 2
                    when m.execution <> l.execution then 4
                    when m.token is null then 1
-                   when exists (
-                     select from event e
+                   when (
+                     select true from event e
                       where e.instance = m.instance and e.source = m.token
                         and e.kind in (5, 9) and e.source is not null
+                      limit 1
                    ) then 0
                    when m.ordinality > min(m.ordinality) over (partition by m.instance, m.token) then 0
                    else 1
@@ -92,6 +95,7 @@ begin
             left join lateral (
               select l.next_seq, l.position, l.first_seq, l.execution, l.cancelled
                 from live l where l.instance = m.instance and m.kind <> 1
+              offset 0
             ) l on true
         ) p
     ) f;
@@ -104,7 +108,7 @@ begin
        where v_fate[m.ordinality] = 1
     ) m
    cross join lateral (
-     select l.next_seq, l.execution from live l where l.instance = m.instance
+     select l.next_seq, l.execution from live l where l.instance = m.instance offset 0
    ) l;
 
   update live l
@@ -120,7 +124,10 @@ begin
        where v_fate[m.ordinality] = 1
        group by 1
     ) g
-   where l.instance = g.instance;
+   cross join lateral (
+     select l.ctid as tid from live l where l.instance = g.instance offset 0
+   ) k
+   where l.ctid = k.tid;
 
   for i in 1 .. cardinality(v_fate) loop
     if v_fate[i] = 2 then

@@ -31,7 +31,7 @@ begin
     select e.body::json -> 'parent' into v_link
       from live l
      cross join lateral (
-       select e.body from event e where e.instance = l.instance and e.seq = l.first_seq
+       select e.body from event e where e.instance = l.instance and e.seq = l.first_seq offset 0
      ) e
      where l.instance = p_command.instance;
     with told as (
@@ -51,7 +51,12 @@ begin
   end if;
 
   with gone as (
-    delete from live l using unnest(v_tree) u(id) where l.instance = u.id
+    delete from live l
+     where l.ctid = any (array(
+             select k.tid
+               from unnest(v_tree) u(id)
+              cross join lateral (select l.ctid as tid from live l where l.instance = u.id offset 0) k
+           ))
     returning l.instance, l.next_seq, l.execution, l.name, l.version, l.cancelled
   ), noted as (
     insert into event (instance, seq, execution, kind, body, at)
@@ -63,7 +68,8 @@ begin
            version = coalesce(nullif(g.version, ''), i.version), cancelled = g.cancelled,
            failure = p_command.failure
       from gone g
-     where i.id = g.instance
+     cross join lateral (select i.ctid as tid from instance i where i.id = g.instance offset 0) k
+     where i.ctid = k.tid
     returning i.id
   )
   select coalesce(array_agg(e.id), '{}') into finished from ended e;

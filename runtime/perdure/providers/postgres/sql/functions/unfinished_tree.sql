@@ -8,7 +8,7 @@ declare
   v_level text[] := array(
     select i.id
       from unnest(p_roots) u(id)
-     cross join lateral (select i.id from instance i where i.id = u.id and i.status = 0) i
+     cross join lateral (select i.id from instance i where i.id = u.id and i.status = 0 offset 0) i
   );
   v_tree text[] := '{}';
 begin
@@ -17,7 +17,7 @@ begin
     v_level := array(
       select i.id
         from unnest(v_level) u(id)
-       cross join lateral (select i.id from instance i where i.parent = u.id and i.status = 0) i
+       cross join lateral (select i.id from instance i where i.parent = u.id and i.status = 0 offset 0) i
     );
   end loop;
   return v_tree;
