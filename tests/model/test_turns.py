@@ -26,7 +26,7 @@ OPERATIONS = st.builds(
     st.integers(1, 9999),
 )
 DELTAS = st.timedeltas(timedelta(0), timedelta(days=4000))
-TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  zone added
 INPUTS = st.dictionaries(TEXT, TEXT | st.integers() | st.none(), max_size=3).map(encode)
 RETRIES = st.builds(
     Retry,

@@ -312,7 +312,7 @@ async def _swallowed(_ctx: OrchestrationContext) -> None:
 def test_what_reaches_outside_is_refused(
     body: Callable[[OrchestrationContext], Awaitable[None]], remedy: str
 ) -> None:
-    definition: Any = orchestration(name="run")(body)  # type: ignore[arg-type]
+    definition: Any = orchestration(name="run")(body)  # type: ignore[arg-type]  # any result
     history = ScriptedHistory(Registry(definition, work), definition)
     with pytest.raises(ForbiddenCallError, match=remedy):
         history.turn()

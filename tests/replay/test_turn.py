@@ -517,7 +517,7 @@ def test_arguments_that_do_not_fit_fail_the_run_at_once() -> None:
 def test_a_result_that_does_not_fit_its_annotation_fails_the_run() -> None:
     @orchestration
     async def run(ctx: OrchestrationContext) -> int:
-        return "seven"  # type: ignore[return-value]
+        return "seven"  # type: ignore[return-value]  # the fault
 
     ending = ScriptedHistory(Registry(run), run).turn().ending
     assert ending is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-FILES = Path(__file__).parent / "typing"
+FILES = Path(__file__).parent / "inference"
 ROOT = Path(__file__).parents[2]
 
 

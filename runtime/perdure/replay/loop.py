@@ -80,14 +80,14 @@ class DeterministicLoop(ForbiddingLoop):
         task = None if outer is None else _swap_current_task(outer, None)
         self._outer = (outer, task, sys.get_asyncgen_hooks())
         sys.set_asyncgen_hooks(self._generator_started, self._generator_dropped)
-        asyncio._set_running_loop(self)  # noqa: SLF001
+        asyncio._set_running_loop(self)  # noqa: SLF001  as above
         self.running = True
 
     def __exit__(self, *_exc_info: object) -> None:
         """Give the thread back as it was."""
         self.running = False
         outer, task, hooks = self._outer
-        asyncio._set_running_loop(outer)  # noqa: SLF001
+        asyncio._set_running_loop(outer)  # noqa: SLF001  as above
         sys.set_asyncgen_hooks(*hooks)
         if task is not None:
             _swap_current_task(outer, task)
@@ -101,13 +101,13 @@ class DeterministicLoop(ForbiddingLoop):
         ready = self._ready
         while ready and not self.stopping:
             handle: Any = ready.popleft()
-            if handle._cancelled:  # noqa: SLF001
+            if handle._cancelled:  # noqa: SLF001  what Handle._run reads
                 continue
             budget -= 1
             if budget < 0:
                 raise SpinningTurnError(self._spin(handle))
             try:
-                handle._context.run(handle._callback, *handle._args)  # noqa: SLF001
+                handle._context.run(handle._callback, *handle._args)  # noqa: SLF001  as above
             except KeyboardInterrupt:
                 raise
             except SystemExit as error:  # a run may end itself, not its process
@@ -118,7 +118,7 @@ class DeterministicLoop(ForbiddingLoop):
 
     def _spin(self, handle: Any) -> str:
         """Say which task keeps the turn from resting."""
-        task = getattr(handle._callback, "__self__", None)  # noqa: SLF001
+        task = getattr(handle._callback, "__self__", None)  # noqa: SLF001  as above
         place = ""
         if isinstance(task, DurableTask):
             frames = task.get_stack(limit=1)
@@ -381,7 +381,8 @@ def _set_in_order(items: Iterable[Any] = _NOTHING) -> Any:
     """Be `set`, or in a turn an ordered collection of the distinct items."""
     if items is _NOTHING:
         return set[Any]()
-    if isinstance(asyncio._get_running_loop(), DeterministicLoop):  # noqa: SLF001
+    loop = asyncio._get_running_loop()  # noqa: SLF001  may be None, which is no error here
+    if isinstance(loop, DeterministicLoop):
         return dict.fromkeys(items)
     return set(items)
 

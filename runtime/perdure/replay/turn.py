@@ -392,7 +392,7 @@ def _cancellation(root: Any) -> BaseException:
         root.result()
     except BaseException as error:  # noqa: BLE001  the one that ended the task
         return error
-    return RuntimeError("a cancelled task returned a result")  # pragma: no cover
+    return RuntimeError("a cancelled task returned a result")
 
 
 def open_execution(

@@ -23,12 +23,12 @@ async def child(ctx: OrchestrationContext, count: int) -> int:
 
 @orchestration
 async def run(ctx: OrchestrationContext) -> int:
-    await greet(1)  # type: ignore[arg-type]
-    await greet()  # type: ignore[call-arg]
-    await greet("x", True)  # type: ignore[call-arg]
-    await greet("x", quiet=True)  # type: ignore[call-arg]
-    await greet.options(queue="x")("x")  # type: ignore[call-arg]
-    await child("many")  # type: ignore[arg-type]
-    await ctx.schedule_activity(greet, 1)  # type: ignore[call-overload]
-    number: int = await greet("x")  # type: ignore[assignment]
+    await greet(1)  # type: ignore[arg-type]  # meant
+    await greet()  # type: ignore[call-arg]  # meant
+    await greet("x", True)  # type: ignore[call-arg]  # meant
+    await greet("x", quiet=True)  # type: ignore[call-arg]  # meant
+    await greet.options(queue="x")("x")  # type: ignore[call-arg]  # meant
+    await child("many")  # type: ignore[arg-type]  # meant
+    await ctx.schedule_activity(greet, 1)  # type: ignore[call-overload]  # meant
+    number: int = await greet("x")  # type: ignore[assignment]  # meant
     return number
