@@ -94,7 +94,7 @@ async def a_late_result_is_refused_though_nobody_took_the_activity(w: World) -> 
     assert (await w.one_work()).attempt == 2
 
 
-@check("4.6.stale_activity_after_delete_recreate")
+@check()
 async def a_zombies_result_is_refused_the_new_holders_recorded(w: World) -> None:
     await w.scheduled("a", w.activity())
     zombie = await w.one_work()
@@ -387,7 +387,7 @@ async def executors_with_overlapping_tags_share_and_never_double(w: World) -> No
     assert {each.tag for each in batches[1]} <= {"io", "both"}
 
 
-@check()
+@check("long_polling.short_poll_work_item_returns_immediately")
 async def fetching_says_when_more_of_these_tags_is_due(w: World) -> None:
     await w.scheduled("a", w.activity("0:1", tag="gpu"), w.activity("0:2", tag="io"))
     await w.work("gpu")

@@ -64,7 +64,7 @@ async def histories_of_old_executions_stay(w: World) -> None:
     assert seqs == sorted(set(seqs))
 
 
-@check("4.20.continue_as_new_transition_delivery")
+@check("later.continue_as_new_transition_delivery")
 async def events_that_arrive_during_the_last_turn_go_to_the_next_execution(w: World) -> None:
     await w.start("a")
     turn = await w.turn()
@@ -98,7 +98,7 @@ async def a_late_event_keeps_its_token_over_the_change_of_execution(w: World) ->
     assert refs_of(await w.turn()) == [None, "late"]
 
 
-@check("4.20.continue_as_new_queue_race_replay")
+@check()
 async def what_answers_the_old_execution_does_not_reach_the_new(w: World) -> None:
     await w.start("a")
     await w.advance_turn(

@@ -28,7 +28,7 @@ FULL = EnqueueOutcome.FULL
 KEPT = EnqueueOutcome.KEPT
 
 
-@check("4.20.duplicate_start_preserves_pinned_handler")
+@check("later.duplicate_start_preserves_pinned_handler")
 async def a_second_start_changes_nothing_and_says_so(w: World) -> None:
     await w.start("a", data='{"first":1}')
     assert await w.send(w.starting("a", name="else", version="7.0.0")) == [EXISTS]
@@ -50,7 +50,7 @@ async def the_same_start_sent_again_is_accepted_and_adds_nothing(w: World) -> No
     assert len(await w.history("a")) == 2
 
 
-@check("4.20.continue_as_new_duplicate_start")
+@check("later.continue_as_new_duplicate_start")
 async def of_two_starts_in_one_batch_the_first_wins(w: World) -> None:
     outcomes = await w.send(
         w.starting("b"), w.starting("a", data='{"n":1}'), w.starting("a", data='{"n":2}')
@@ -278,7 +278,7 @@ async def a_childs_answer_to_nobody_is_dropped(w: World) -> None:
     assert await w.kinds("parent") == [RecordKind.STARTED]
 
 
-@check("4.20.continue_as_new_duplicate_start")
+@check("later.continue_as_new_duplicate_start")
 async def a_parent_is_told_that_its_childs_id_is_taken(w: World) -> None:
     await w.start("child")
     await w.end(await w.turn())

@@ -184,7 +184,7 @@ async def lists_can_be_narrowed(w: World) -> None:
     assert len(await _listed(w, statuses=list(InstanceStatus))) == 4
 
 
-@check("management.get_system_metrics")
+@check()
 async def a_history_can_be_read_in_parts(w: World) -> None:
     await w.start("a")
     await w.send(*(w.event("a", str(number)) for number in range(5)))

@@ -174,7 +174,7 @@ async def _family(w: World) -> None:
         )
 
 
-@check("deletion.cascade_delete_hierarchy")
+@check()
 async def terminating_takes_the_whole_tree(w: World) -> None:
     await _family(w)
     await w.start("stranger")
@@ -222,7 +222,7 @@ async def a_suspended_or_blocked_instance_can_be_terminated(w: World) -> None:
     assert (await w.info("b")).block is None
 
 
-@check("bulk_deletion.delete_instance_bulk_cascades_to_children")
+@check()
 async def a_batch_of_commands_answers_in_order(w: World) -> None:
     await w.start("x", "y")
     commands = [

@@ -263,7 +263,11 @@ async def what_arrived_during_a_lost_turn_comes_with_the_rest(w: World) -> None:
 
 
 @check(
-    "instance_creation.instance_creation_via_metadata", "instance_creation.null_version_handling"
+    "instance_creation.instance_creation_via_metadata",
+    "instance_creation.null_version_handling",
+    "capability_filtering.fetch_filter_null_pinned_version_always_compatible",
+    "capability_filtering.pinned_version_stored_via_ack_metadata",
+    "capability_filtering.ack_stores_pinned_version_via_metadata_update",
 )
 async def the_first_turn_pins_the_version_of_its_code(w: World) -> None:
     await w.start("a")
@@ -310,7 +314,7 @@ async def an_abandoned_turn_is_due_at_once(w: World) -> None:
     assert await w.commit(turn) is CommitOutcome.LOST
 
 
-@check("4.20.orchestration_delayed_abandon_preserves_unlocked_rows")
+@check("later.orchestration_delayed_abandon_preserves_unlocked_rows")
 async def a_delayed_turn_waits_unless_something_new_arrives(w: World) -> None:
     await w.start("a")
     turn = await w.turn()
@@ -508,7 +512,10 @@ async def timers_of_an_ended_instance_go_with_it(w: World) -> None:
     assert await w.kinds("a") == [RecordKind.STARTED, RecordKind.TURN]
 
 
-@check()
+@check(
+    "capability_filtering.fetch_with_compatible_filter_returns_item",
+    "capability_filtering.fetch_with_incompatible_filter_skips_item",
+)
 async def code_that_is_not_here_is_not_fetched(w: World) -> None:
     await w.start("other", name="else")
     await w.start("pinned", version="9.9.9")
