@@ -51,13 +51,13 @@ class Receipt:
     parcel: str | None = None
 
 
-@activity(tag="shop")
+@activity
 def reserve(order: str, line: Line) -> str:
     # The id is made of what it stands for: a second attempt reserves the same thing again.
     return f"reservation-{order}-{line.sku}-{line.quantity}"
 
 
-@activity(tag="shop")
+@activity
 def release(reservation: str) -> None:
     print(f"released {reservation}")
 
@@ -68,19 +68,19 @@ def suggest(skus: list[str]) -> list[str]:
     return [f"{sku}-refill" for sku in skus]
 
 
-@activity(tag="shop", retry=Retry(max_attempts=5, initial=timedelta(milliseconds=200)))
+@activity(retry=Retry(max_attempts=5, initial=timedelta(milliseconds=200)))
 def charge(ctx: ActivityContext, order: str, cents: int) -> str:
     if ctx.attempt <= 2:  # noqa: PLR2004  a gateway that fails twice
         raise ConnectionError(f"the payment gateway closed the connection ({cents} cents)")
     return f"payment-{order}"
 
 
-@activity(tag="shop")
+@activity
 def refund(payment: str) -> None:
     print(f"refunded {payment}")
 
 
-@activity(tag="shop")
+@activity
 def ship(order: str, country: str) -> str:
     if country == "Atlantis":
         raise ApplicationError("no carrier goes to Atlantis", retryable=False, type="NoCarrier")
