@@ -159,7 +159,8 @@ class Database:
                     if isinstance(hint, ChangedHint | ResyncHint):
                         self._look.set()
             except ProviderError as error:
-                self.failed(error)
+                # Hints only make it quick: the poll goes on, and says if the database is away.
+                _log.warning("hints are not heard: %s", error)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def count(self) -> Fleet:
