@@ -69,7 +69,7 @@ def change(cluster: Cluster, held: str) -> Any:
     "run",
     [
         {"input": {"a": [2]}},
-        {"input": {"a": [1], "b": None}},
+        {"input": {"a": [1], "b": {}}},
         {"input": "other"},
         {"orchestration": "other"},
         {"version": "2.0.0"},
