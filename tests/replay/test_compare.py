@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perdure import OrchestrationContext, Registry, activity, orchestration
+from perdure import OrchestrationContext, Registry, Retry, activity, orchestration
 from perdure.errors import NondeterminismError, NotRegisteredError
 from perdure.testing.scripted import ScriptedHistory
 
@@ -257,6 +257,16 @@ def test_everything_that_is_seen_outside_is_compared(old: str, new: str, expecte
         history.replay(Registry(changed))
     else:
         assert expected in replayed(history, changed)
+
+
+def test_how_hard_an_activity_is_tried_may_be_tuned() -> None:
+    @orchestration(name="shop")
+    async def tuned(ctx: OrchestrationContext) -> None:
+        await reserve.options(retry=Retry(max_attempts=9), timeout=5)("book")
+        await charge("book")
+        await ship("book")
+
+    recorded(one_after_another).replay(Registry(tuned, reserve, charge, ship))
 
 
 def test_other_spelling_of_json_is_no_difference() -> None:

@@ -438,6 +438,26 @@ def test_continue_as_new_takes_along_what_is_unread() -> None:
     assert last.next_execution.carried[0] == CarriedEvent("kept", JsonText('"kept"'))
 
 
+def test_an_event_after_the_end_is_not_given_to_a_wait_that_ended_too() -> None:
+    @orchestration
+    async def run(ctx: OrchestrationContext) -> None:
+        waiting = asyncio.create_task(ctx_wait(ctx))
+        await ctx.wait_event("go")
+        await ctx.continue_as_new()
+        await waiting
+
+    async def ctx_wait(ctx: OrchestrationContext) -> None:
+        await ctx.wait_event("other")
+
+    history = ScriptedHistory(Registry(run), run)
+    history.turn()
+    history.raise_event("go")
+    history.raise_event("other", 1)
+    after = history.turn().next_execution
+    assert after is not None
+    assert after.carried == (CarriedEvent("other", JsonText("1")),)
+
+
 def test_continue_as_new_without_await_still_ends_the_execution() -> None:
     @orchestration
     async def run(ctx: OrchestrationContext, *, count: int = 0) -> int:

@@ -29,9 +29,7 @@ UNTAGGED = ""
 """The tag of an activity that names none."""
 
 
-def child_instance_id(
-    parent: InstanceId, execution: int, operation: OperationId
-) -> InstanceId:
+def child_instance_id(parent: InstanceId, execution: int, operation: OperationId) -> InstanceId:
     """Derive a child's id, so that a turn that runs twice starts one child.
 
     Deep trees shorten themselves: an id over the limit ends in a digest of the whole.

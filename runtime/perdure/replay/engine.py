@@ -397,6 +397,10 @@ class Engine:
         self.open.pop(handle.operation, None)
         _deliver_event(handle, event.data)
 
+    def stop_waiting(self) -> None:
+        """Let events pass by the waits of an execution that has ended."""
+        self._waits.clear()
+
     def _cancel(self, record: Record) -> None:
         """Cancel the root task; only the first request counts."""
         if self.cancel_reason is not None or self.root is None:

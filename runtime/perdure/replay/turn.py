@@ -310,6 +310,7 @@ class LiveExecution:
         """Decide how the execution ended; `rest` is what was not delivered any more."""
         engine = self._engine
         engine.loop.stopping = True
+        engine.stop_waiting()
         for message in rest:
             if message.kind is RecordKind.EVENT_RAISED:
                 engine.arrive(CarriedEvent(message.ref or "", message.body))
