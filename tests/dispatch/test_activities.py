@@ -305,15 +305,20 @@ async def test_poison_fails_without_being_run_again(provider: PostgresProvider) 
     assert "poison" not in SEEN
 
 
-async def test_an_unknown_activity_fails_naming_what_is_known(provider: PostgresProvider) -> None:
-    none_allowed = ActivitySettings(deliveries_max=0)
-    async with (
-        LocalRuntime(provider, REGISTRY, activities=None) as replayer,
-        LocalRuntime(provider, Registry(tells), turns=None, activities=none_allowed),
-    ):
+async def test_an_activity_waits_for_an_executor_that_knows_it(
+    provider: PostgresProvider, eventually: Eventually
+) -> None:
+    async with LocalRuntime(provider, REGISTRY, activities=None) as replayer:
         handle = await replayer.client.start(calls, "anywhere")
-        with pytest.raises(OrchestrationError, match=r"knows activity 'anywhere'.* knows tells"):
-            await handle.result(timeout=20)
+        async with LocalRuntime(provider, Registry(tells), turns=None) as ignorant:
+            other = await replayer.client.start(calls, "tells")
+            await other.result(timeout=20)
+            assert ignorant.activities is not None
+            (waiting,) = await provider.read_activities([handle.instance_id])
+            assert (waiting.leased, waiting.attempt) == (False, 0)
+            async with LocalRuntime(provider, Registry(anywhere), turns=None):
+                assert await handle.result(timeout=20) == "anywhere"
+                await eventually(lambda: no_activities(provider, handle.instance_id))
 
 
 async def test_input_that_does_not_fit_fails_naming_the_argument(

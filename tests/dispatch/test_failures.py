@@ -63,6 +63,16 @@ def test_details_that_cannot_be_encoded_do_not_hide_the_failure() -> None:
     assert "could not be encoded" in (failure.details or "")
 
 
+def test_an_error_that_cannot_be_read_is_a_failure_all_the_same() -> None:
+    class Broken(Exception):  # noqa: N818
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    failure = describe(raised(Broken()))
+    assert failure.type == "Broken"
+    assert "cannot be had" in failure.message
+
+
 def test_causes_are_kept_to_a_depth() -> None:
     error: Exception = ValueError("0")
     for depth in range(1, 20):

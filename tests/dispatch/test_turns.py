@@ -24,6 +24,7 @@ from perdure.testing.postgres import EmbeddedPostgres
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from perdure.client import InstanceHandle
     from perdure.providers.work import (
         ActivityResult,
         CommitOutcome,
@@ -92,7 +93,12 @@ async def spins(_ctx: OrchestrationContext) -> None:
         pass
 
 
-REGISTRY = Registry(step, chain, naps, fails, parent, counts_down, waits, spins)
+@orchestration
+async def exits(_ctx: OrchestrationContext) -> None:
+    raise SystemExit(3)
+
+
+REGISTRY = Registry(exits, step, chain, naps, fails, parent, counts_down, waits, spins)
 
 
 def total(metrics: Metrics, name: str, **labels: str) -> float:
@@ -223,6 +229,22 @@ async def test_a_turn_that_spins_is_ended_and_blocks_while_others_go_on(
         assert info.block.reason == "SpinningTurn"
         other = await local.client.start(chain, "beside", 2)
         assert await other.result(timeout=20) == 2
+
+
+async def test_a_turn_that_ends_its_process_does_not(
+    provider: PostgresProvider, eventually: Eventually
+) -> None:
+    once = TurnSettings(attempts_max=1)
+    async with LocalRuntime(provider, REGISTRY, turns=once) as local:
+        leaving = await local.client.start(exits)
+        other = await local.client.start(chain, "beside an exit", 2)
+        assert await other.result(timeout=20) == 2
+        await eventually(lambda: has_ended_or_is_blocked(leaving))
+
+
+async def has_ended_or_is_blocked(handle: InstanceHandle[None]) -> bool:
+    info = await handle.status()
+    return info.status.is_terminal or info.status is InstanceStatus.BLOCKED
 
 
 async def test_a_history_that_is_too_long_blocks(

@@ -56,7 +56,7 @@ __all__ = ["ActivityDispatcher"]
 _LOG = logging.getLogger("perdure.activities")
 _FINISHES_MAX = 500
 _HAND_IN_LAST = timedelta(seconds=5)
-_UNKNOWN_DELAY_LONGEST = timedelta(seconds=60)
+_UNKNOWN_DELAY = timedelta(seconds=5)
 _UNSTORABLE = "UnstorableResult"
 _SILENCE_SECONDS = 10.0
 
@@ -200,7 +200,7 @@ class ActivityDispatcher:
         try:
             activity = self._registry.activity(leased.name)
         except NotRegisteredError:
-            self._refuse_unknown(leased, lost)
+            self._hand_back_unknown(leased)
             return
         if lost > settings.deliveries_max:
             self._fail_unrun(leased, _poison(leased, lost - 1))
@@ -217,31 +217,17 @@ class ActivityDispatcher:
         self._busy += 1
         attempt.start(self._threads)
 
-    def _refuse_unknown(self, leased: LeasedActivity, lost: int) -> None:
-        """Wait for code that may be on its way, but not for ever."""
-        lease = _lease_of(leased)
-        if lost > self._settings.deliveries_max:
-            known = ", ".join(each.name for each in self._registry.activities) or "none"
-            failure = Failure(
-                FailureCategory.CONFIGURATION,
-                "NotRegisteredError",
-                f"no executor of tag {leased.tag!r} knows activity {leased.name!r}; the last one "
-                f"knows {known}",
-                retryable=False,
-            )
-            self._fail_unrun(leased, failure)
-            return
-        delay = min(timedelta(seconds=1) * 2 ** min(lost - 1, 10), _UNKNOWN_DELAY_LONGEST)
+    def _hand_back_unknown(self, leased: LeasedActivity) -> None:
+        """Leave it to whoever has its code: not asked for, but another provider may differ."""
         _LOG.warning(
             "an activity is not known here: handed back",
             extra={
                 "instance_id": leased.instance,
                 "activity_name": leased.name,
                 "activity_tag": leased.tag,
-                "attempt": leased.attempt,
             },
         )
-        self._handed_back.append(AbandonActivity(lease, delay=delay, count_attempt=True))
+        self._handed_back.append(AbandonActivity(_lease_of(leased), delay=_UNKNOWN_DELAY))
         self._count(leased, "unknown")
         self._hand_in_soon()
 

@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
 from typing import cast
@@ -36,7 +37,6 @@ from typing import cast
 from perdure.dispatch.body_threads import BodyThreads
 from perdure.dispatch.context import RunningContext
 from perdure.dispatch.failures import after_failure, describe, names_of, timed_out, where
-from perdure.errors import PayloadError
 from perdure.model.failure import Failure, FailureCategory
 from perdure.providers.work import (
     ActivityCompleted,
@@ -115,8 +115,8 @@ class Attempt:
         self.is_body_running = True
         try:
             arguments = self._activity.decode_arguments(self.leased.input)
-        except PayloadError as error:
-            self._decide(ActivityFailed(_configuration(error)))
+        except Exception as error:  # noqa: BLE001  types are user code, too
+            self._decide(ActivityFailed(_unreadable(error)))
             self._body_ended()
             return
         timeout = self.leased.timeout
@@ -204,11 +204,8 @@ class Attempt:
     def _completed(self, result: object) -> ActivityEnd:
         try:
             return ActivityCompleted(self._activity.encode_result(result))
-        except PayloadError as error:
-            failure = Failure(
-                FailureCategory.APPLICATION, "PayloadError", str(error), retryable=False
-            )
-            return ActivityFailed(failure)
+        except Exception as error:  # noqa: BLE001  types are user code, too
+            return ActivityFailed(replace(describe(error), retryable=False))
 
     def _failed(self, failure: Failure, names: frozenset[str], place: str) -> None:
         end = after_failure(self.leased, failure, names, self._dice)
@@ -277,5 +274,6 @@ class Attempt:
         }
 
 
-def _configuration(error: PayloadError) -> Failure:
-    return Failure(FailureCategory.CONFIGURATION, "PayloadError", str(error), retryable=False)
+def _unreadable(error: Exception) -> Failure:
+    found = describe(error)
+    return replace(found, category=FailureCategory.CONFIGURATION, retryable=False)

@@ -35,12 +35,19 @@ def describe(error: BaseException, causes_max: int = _CAUSES_MAX) -> Failure:
     return Failure(
         FailureCategory.APPLICATION,
         name,
-        _clip(str(error)),
+        _clip(_text(error)),
         retryable=retryable,
         details=details,
         traceback=_traceback(error),
         cause=describe(cause, causes_max - 1) if cause is not None and causes_max else None,
     )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  a `__str__` of the user's, in an error on its way out
+        return "(the text of this error cannot be had)"
 
 
 def _details(error: ApplicationError) -> JsonText | None:

@@ -53,5 +53,4 @@ class ActivitySettings:
     cancel_grace: timedelta = timedelta(seconds=10)
     """From the cancellation of an activity to the cancellation of its asyncio task."""
     deliveries_max: int = 10
-    """Attempts lost with their executor, after which the activity fails as poison; likewise
-    attempts at an activity that this executor does not know."""
+    """Attempts lost with their executor, after which the activity fails as poison."""

@@ -16,6 +16,8 @@ from perdure.telemetry import Metrics
 
 __all__ = ["LocalRuntime"]
 
+_HAND_BACK_SECONDS = 10.0
+
 
 class LocalRuntime:
     """Takes turns and runs activities in this process, and has a `client`.
@@ -52,6 +54,9 @@ class LocalRuntime:
                 provider, registry, replace(activities, tags=tags), metrics=self.metrics
             )
         self._tasks: list[asyncio.Task[None]] = []
+        self._drain_seconds = _HAND_BACK_SECONDS
+        if activities is not None:
+            self._drain_seconds += (activities.drain + activities.cancel_grace).total_seconds()
 
     async def __aenter__(self) -> Self:
         for dispatcher in (self.turns, self.activities):
@@ -67,7 +72,11 @@ class LocalRuntime:
                 for dispatcher in (self.activities, self.turns)
                 if dispatcher is not None
             ]
-            await asyncio.gather(*drains)
+            if drains:
+                # Storage may be away; what is not handed in then, leases give back.
+                await asyncio.wait(drains, timeout=self._drain_seconds)
+            for drain in drains:
+                drain.cancel()
         finally:
             for task in self._tasks:
                 task.cancel()
