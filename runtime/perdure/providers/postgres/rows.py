@@ -7,7 +7,7 @@ which they are told; `Sorted` puts the answers back into the order of the questi
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from perdure.model.codec import (
     encode_failure,
     encode_started,
 )
-from perdure.model.ids import InstanceId, JsonText, OperationId
+from perdure.model.ids import InstanceId, JsonText
 from perdure.model.policy import Retry
 from perdure.model.records import Outcome, Record, RecordKind
 from perdure.providers.work import (
@@ -31,6 +31,7 @@ from perdure.providers.work import (
     InstanceInfo,
     InstanceStatus,
     LeasedActivity,
+    LeasedTurn,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +39,13 @@ if TYPE_CHECKING:
 
     from perdure.model.ids import LeaseToken
     from perdure.model.records import Ending
-    from perdure.providers.work import ActivityLease, ActivityResult, Message, TurnCommit
+    from perdure.providers.work import (
+        ActivityLease,
+        ActivityResult,
+        Message,
+        NewActivity,
+        TurnCommit,
+    )
 
 __all__ = [
     "ENDED",
@@ -48,6 +55,7 @@ __all__ = [
     "instance_of",
     "lease_row",
     "leased_activity",
+    "leased_turns",
     "message_row",
     "record_of",
     "result_row",
@@ -75,6 +83,7 @@ PHASES = {
     9: InstanceStatus.TIMED_OUT,
 }
 
+_NO_TAGS: frozenset[str] = frozenset()
 _KINDS = {int(kind): kind for kind in RecordKind}
 
 
@@ -150,20 +159,20 @@ def turn_rows(commits: Sequence[TurnCommit]) -> TurnRows:
     for turn, commit in enumerate(commits, 1):
         key = (turn, commit.instance, commit.execution)
         rows.turns.append(_turn_row(commit))
-        rows.activities.extend(
-            (
-                *key,
-                *(new.operation, new.name, new.tag, new.input, _retry_text(new.retry)),
-                new.timeout,
-            )
-            for new in commit.activities
-        )
-        rows.cancels.extend((*key, *cancel) for cancel in commit.cancel_activities)
-        rows.timers.extend((*key, timer.operation, timer.fire_at) for timer in commit.timers)
-        rows.timer_cancels.extend((*key, operation, None) for operation in commit.cancel_timers)
-        rows.messages.extend(message_row(message, turn) for message in commit.messages)
-        touched.update(message.instance for message in commit.messages)
-        rows.tags.append(frozenset(new.tag for new in commit.activities))
+        if commit.activities:
+            rows.activities.extend(_activity_row(key, new) for new in commit.activities)
+            rows.tags.append(frozenset(new.tag for new in commit.activities))
+        else:
+            rows.tags.append(_NO_TAGS)
+        if commit.cancel_activities:
+            rows.cancels.extend((*key, *cancel) for cancel in commit.cancel_activities)
+        if commit.timers:
+            rows.timers.extend((*key, timer.operation, timer.fire_at) for timer in commit.timers)
+        if commit.cancel_timers:
+            rows.timer_cancels.extend((*key, each, None) for each in commit.cancel_timers)
+        if commit.messages:
+            rows.messages.extend(message_row(message, turn) for message in commit.messages)
+            touched.update(message.instance for message in commit.messages)
         ending = commit.ending
         rows.ended.append(ending is not None and ending.outcome is not Outcome.CONTINUED_AS_NEW)
     if touched:
@@ -171,6 +180,11 @@ def turn_rows(commits: Sequence[TurnCommit]) -> TurnRows:
         touched.update(commit.instance for commit in commits)
         rows.locks = sorted(touched)
     return rows
+
+
+def _activity_row(key: tuple[int, str, int], new: NewActivity) -> tuple[object, ...]:
+    retry = None if new.retry is None else _retry_text(new.retry)
+    return (*key, new.operation, new.name, new.tag, new.input, retry, new.timeout)
 
 
 def _turn_row(commit: TurnCommit) -> tuple[object, ...]:
@@ -215,8 +229,8 @@ def result_row(result: ActivityResult) -> tuple[object, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _retry_text(retry: Retry | None) -> str | None:
-    return None if retry is None else encode(retry, Retry)
+def _retry_text(retry: Retry) -> str:
+    return encode(retry, Retry)
 
 
 # ------------------------------------------------------------------------------- reading
@@ -229,31 +243,44 @@ def _retry_of(text: str | None) -> Retry | None:
 
 def record_of(row: Any) -> Record:
     """Read a record."""
-    return Record(
-        seq=row["seq"],
-        execution=row["execution"],
-        kind=_KINDS[row["kind"]],
-        ref=row["ref"],
-        body=row["body"],
-        at=row["at"],
+    seq, execution, kind, ref, body, at = row
+    return Record(seq, execution, _KINDS[kind], ref, body, at)
+
+
+def leased_turns(rows: Sequence[Any], token: LeaseToken, now: datetime) -> tuple[LeasedTurn, ...]:
+    """Read turns that were leased: rows come one for each record, those of a turn together."""
+    turns: list[LeasedTurn] = []
+    records: list[Record] = []
+    head: tuple[Any, ...] = ()
+    seen: str | None = None
+    for row in rows:
+        instance, execution, *_, seq, kind, at, ref, body, _ = row
+        if instance != seen:
+            if head:
+                turns.append(_leased_turn(head, token, records, now))
+            head, seen, records = tuple(row), instance, []
+        if seq is not None:
+            records.append(Record(seq, execution, _KINDS[kind], ref, body, at))
+    if head:
+        turns.append(_leased_turn(head, token, records, now))
+    return tuple(turns)
+
+
+def _leased_turn(
+    head: tuple[Any, ...], token: LeaseToken, records: Sequence[Record], now: datetime
+) -> LeasedTurn:
+    instance, execution, name, version, attempt, upto, held = head[:7]
+    return LeasedTurn(
+        *(instance, execution, name, version, token, attempt, upto, held, tuple(records), now)
     )
 
 
 def leased_activity(row: Any, token: LeaseToken) -> LeasedActivity:
     """Read an activity that was leased."""
+    instance, execution, op, name, tag, data, retry, timeout, attempt, failures, queued, _ = row
     return LeasedActivity(
-        instance=InstanceId(row["instance"]),
-        execution=row["execution"],
-        operation=OperationId(row["op"]),
-        token=token,
-        name=row["name"],
-        tag=row["tag"],
-        input=JsonText(row["input"]),
-        retry=_retry_of(row["retry"]),
-        timeout=row["timeout"],
-        attempt=row["attempt"],
-        failures=row["failures"],
-        queued_at=row["queued"],
+        *(instance, execution, op, token, name, tag, data, _retry_of(retry), timeout),
+        *(attempt, failures, queued),
     )
 
 
@@ -280,6 +307,6 @@ def instance_of(row: Any) -> InstanceInfo:
     )
 
 
-def until(now: Any, due: Any) -> timedelta | None:
+def until(now: datetime, due: datetime | None) -> timedelta | None:
     """Time from `now` to `due`; never negative."""
     return None if due is None else max(due - now, timedelta(0))

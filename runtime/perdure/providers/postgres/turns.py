@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.model.codec import encode_failure
 from perdure.model.failure import Failure, FailureCategory
-from perdure.model.ids import InstanceId
 from perdure.providers.postgres.base import Base
-from perdure.providers.postgres.rows import Sorted, record_of, turn_rows, until
+from perdure.providers.postgres.rows import Sorted, leased_turns, turn_rows, until
 from perdure.providers.work import (
     CommitOutcome,
     FetchedTurns,
-    LeasedTurn,
     Renewed,
     RenewOutcome,
 )
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
-    from perdure.model.records import Record
     from perdure.providers.postgres.rows import TurnRows
     from perdure.providers.work import AbandonTurn, FetchTurns, TurnCommit, TurnLease
 
@@ -57,31 +54,10 @@ class TurnVerbs(Base):
         )
         last = rows[-1]
         now: datetime = last["at"]
-        turns: dict[str, tuple[Any, list[Record]]] = {}
-        for row in rows[:-1]:
-            found = turns.get(row["instance"])
-            if found is None:
-                found = turns[row["instance"]] = (row, [])
-            if row["seq"] is not None:
-                found[1].append(record_of(row))
         if last["upto"]:
             self._board.post(("t",))  # timers fired, perhaps for what others must run
         return FetchedTurns(
-            turns=tuple(
-                LeasedTurn(
-                    instance=InstanceId(row["instance"]),
-                    execution=row["execution"],
-                    name=row["name"],
-                    version=row["version"],
-                    token=request.token,
-                    attempt=row["attempt"],
-                    upto=row["upto"],
-                    held=row["held"],
-                    records=tuple(records),
-                    now=now,
-                )
-                for row, records in turns.values()
-            ),
+            turns=leased_turns(rows[:-1], request.token, now),
             next_due=until(now, last["next_due"]),
         )
 

@@ -5,9 +5,10 @@
 create or replace function drop_timers_v1(
   p_turns turn_v1[], p_seq int[], p_cancels cancel_v1[]
 ) returns void
-language sql
+language plpgsql
 set search_path from current
 as $$
+begin
   delete from timer
    where ctid = any (array(
            select d.tid
@@ -27,5 +28,6 @@ as $$
                  for update skip locked
             ) d
             where t.ending > 0 and p_seq[t.ordinality] > 0
-         ))
+         ));
+end
 $$;

@@ -16,17 +16,24 @@ as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_fate smallint[];
+  v_bases int[];
+  v_lives tid[];
   v_gone tid[];
   v_tids tid[];
   v_again int;
   v_known int;
   v_recorded int;
 begin
-  perform l.one
-     from unnest(p_results) r
-    cross join lateral (
-      select 1 as one from live l where l.instance = r.instance for no key update
-    ) l;
+  -- Zero where the execution is over.
+  select array_agg(coalesce(l.next_seq, 0)), array_agg(coalesce(l.tid, '(0,0)'))
+    into v_bases, v_lives
+    from unnest(p_results) r
+    left join lateral (
+      select l.ctid as tid, case when l.execution = r.execution then l.next_seq end as next_seq
+        from live l
+       where l.instance = r.instance
+         for no key update
+    ) l on true;
 
   -- 1: goes to the history; 2: tried again; 3: the row goes, nothing is recorded; 0: not ours.
   select array_agg(f.fate), array_agg(coalesce(f.tid, '(0,0)')),
@@ -57,15 +64,11 @@ begin
   if v_recorded > 0 then
     insert into event (instance, seq, execution, kind, ref, body, at, source)
     select r.instance,
-           l.next_seq - 1 + (row_number() over (partition by r.instance order by r.ordinality))::int,
-           l.execution, r.kind, r.op, r.body, v_now, r.token
+           v_bases[r.ordinality] - 1
+             + (row_number() over (partition by r.instance order by r.ordinality))::int,
+           r.execution, r.kind, r.op, r.body, v_now, r.token
       from unnest(p_results) with ordinality r
-     cross join lateral (
-       select l.next_seq, l.execution from live l
-        where l.instance = r.instance and l.execution = r.execution
-       offset 0
-     ) l
-     where v_fate[r.ordinality] = 1;
+     where v_fate[r.ordinality] = 1 and v_bases[r.ordinality] > 0;
     update live l
        set next_seq = l.next_seq + g.n,
            due = case
@@ -73,17 +76,12 @@ begin
              else least(l.due, v_now)
            end
       from (
-        select r.instance, r.execution, count(*)::int as n
-          from unnest(p_results) with ordinality r
-         where v_fate[r.ordinality] = 1
-         group by 1, 2
+        select v_lives[s.i] as tid, count(*)::int as n
+          from generate_subscripts(v_fate, 1) s(i)
+         where v_fate[s.i] = 1 and v_bases[s.i] > 0
+         group by 1
       ) g
-     cross join lateral (
-       select l.ctid as tid from live l
-        where l.instance = g.instance and l.execution = g.execution
-       offset 0
-     ) k
-     where l.ctid = k.tid;
+     where l.ctid = g.tid;
   end if;
   if v_again > 0 then
     update activity a

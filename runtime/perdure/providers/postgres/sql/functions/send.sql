@@ -19,10 +19,12 @@ declare
   v_new text[];
   v_starts int;
   v_others int;
+  v_watched boolean;
   v_fate smallint[];
 begin
-  select count(*) filter (where m.kind = 1), count(*) filter (where m.kind <> 1)
-    into v_starts, v_others
+  select count(*) filter (where m.kind = 1), count(*) filter (where m.kind <> 1),
+         coalesce(bool_or(m.watched), false)
+    into v_starts, v_others, v_watched
     from unnest(p_messages) m;
 
   if v_starts > 0 then
@@ -48,7 +50,7 @@ begin
     else
       v_outcomes := start_some_v1(p_now, p_messages, coalesce(v_new, '{}'), v_outcomes);
     end if;
-    if exists (select from unnest(p_messages) m where m.kind = 1 and m.watched) then
+    if v_watched then
       perform mark_changed_v1(array(
         select m.instance from unnest(p_messages) m where m.kind = 1 and m.watched
          order by m.instance collate "C"
