@@ -181,6 +181,23 @@ def test_annotations_of_local_types() -> None:
     assert local.decode_result(JsonText('{"x":2}')) == Local(2)
 
 
+def test_the_contexts_type_need_not_be_there_at_run_time() -> None:
+    source = (
+        "from __future__ import annotations\n"
+        "from perdure import activity, orchestration\n"
+        "@activity\n"
+        "def work(ctx: ActivityContext, name: str) -> int: ...\n"
+        "@orchestration\n"
+        "async def run(ctx: OrchestrationContext, name: str) -> int: ...\n"
+    )
+    scope: dict[str, Any] = {"__name__": "app"}
+    exec(compile(source, "/app/app.py", "exec"), scope)  # noqa: S102  our own text
+    registry = Registry(scope["work"], scope["run"])
+    assert registry.activity("work").decode_arguments(JsonText('{"name":"x"}')) == {"name": "x"}
+    with pytest.raises(PayloadError, match="does not fit: name: Input should be a valid string"):
+        registry.resolve("run").decode_arguments(JsonText('{"name":1}'))
+
+
 def _no_arguments() -> None: ...
 def _star(*args: int) -> None: ...
 def _keywords(**kwargs: int) -> None: ...

@@ -3,8 +3,8 @@
 Decisions are compared operation by operation, not in their order: operations are named by task and
 count, so another wake-up order of tasks is no difference. What must be equal is what the outside
 saw: kind, name, version, arguments, tag, durations, ids, status, outcome. What may differ is what
-explains (source lines, reasons, tracebacks) and how hard an activity is tried (retry, timeout): that
-is tuned while work is under way, and no decision depends on it.
+explains (source lines, reasons, tracebacks), and how hard an activity is tried (retry, timeout):
+that is tuned while work is under way, and no decision depends on it.
 
 One shifted call makes every later one of its task differ, so only the first is reported, and the
 report looks at the neighbours to say what kind of change it was:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypedDict, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -110,11 +111,21 @@ class Signature:
         return self._adapter
 
     def hints(self) -> dict[str, Any]:
-        """Resolve the annotations of all parameters, once."""
+        """Resolve the annotations of parameters and result, once.
+
+        Not that of the context: its type is often imported for checkers only.
+        """
         if self._hints:
             return self._hints
+        plain: Any = inspect.unwrap(self.fn)
+        wanted = {*self.names, "return"}
+        holder = SimpleNamespace(
+            __annotations__={k: v for k, v in plain.__annotations__.items() if k in wanted},
+            __type_params__=getattr(plain, "__type_params__", ()),
+        )
+        names, local = getattr(plain, "__globals__", {}), dict(self._locals)
         try:
-            found = get_type_hints(self.fn, localns=dict(self._locals), include_extras=True)
+            found = get_type_hints(holder, names, local, include_extras=True)
         except Exception as error:
             msg = f"{self.owner}: an annotation cannot be resolved: {first_line(error)}"
             raise DefinitionError(msg) from error
