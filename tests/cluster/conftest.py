@@ -277,16 +277,26 @@ def cluster(say: Callable[[str], None]) -> Cluster:
     _find_cluster(say)
     here = Cluster(_NAMESPACE, say)
     say(f"helm installs the chart into namespace {_NAMESPACE}")
-    _run(
-        *("helm", "upgrade", "--install", "perdure", "charts/perdure", "--take-ownership"),
-        *("--namespace", _NAMESPACE, "--create-namespace", "--wait", "--timeout", "5m"),
-        *("--values", "tests/cluster/values.yaml"),
-        *("--set", f"namespaces={{{_NAMESPACE}}}"),
-        *("--set-string", f"operator.podAnnotations.image={_image('operator')}"),
-        seconds=330,
-    )
+    _install(here)
     here.sql(_TRIAL_SCHEMA)
     return here
+
+
+def _install(here: Cluster) -> None:
+    try:
+        _run(
+            *("helm", "upgrade", "--install", "perdure", "charts/perdure", "--take-ownership"),
+            *("--namespace", _NAMESPACE, "--create-namespace", "--wait", "--timeout", "150s"),
+            *("--values", "tests/cluster/values.yaml"),
+            *("--set", f"namespaces={{{_NAMESPACE}}}"),
+            *("--set-string", f"operator.podAnnotations.image={_image('operator')}"),
+            seconds=180,
+        )
+    except CommandError as error:
+        for pod in here.all_of("pods"):
+            name = pod["metadata"]["name"]
+            here.say(f"{name}: {here.kubectl('logs', name, '--tail=3', '--all-containers')}")
+        raise AssertionError(f"the chart cannot be installed: {error}") from None
 
 
 _TRIAL_SCHEMA = """
