@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
-from typing import Self, cast
+from typing import Any, Self, cast
 from urllib.parse import urlencode
 
 import aiohttp
@@ -65,7 +65,7 @@ class Cluster:
     def __init__(self, *, manager: str = "perdure-operator") -> None:
         """`manager` owns the fields that are applied."""
         self._manager = manager
-        self._client: ApiClient | None = None
+        self._client: Any = None  # the generated client is without types
 
     async def __aenter__(self) -> Self:
         """Find the credentials: the pod's, else a kubeconfig's.
@@ -73,12 +73,13 @@ class Cluster:
         Raises:
             ConfigurationError: There are none.
         """
-        configuration = Configuration()
+        configuration: Any = Configuration()
+        loader: Any = config
         try:
             if "KUBERNETES_SERVICE_HOST" in os.environ:
-                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # theirs
+                loader.load_incluster_config(client_configuration=configuration)
             else:
-                await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # theirs
+                await loader.load_kube_config(client_configuration=configuration)
         except config.ConfigException as error:
             raise ConfigurationError(
                 f"no credentials for a Kubernetes API server: {error}; run in a pod with a "
@@ -90,7 +91,7 @@ class Cluster:
     async def __aexit__(self, *exc_info: object) -> None:
         """Close the connections."""
         if self._client is not None:
-            await self._client.close()  # type: ignore[no-untyped-call]  # theirs
+            await self._client.close()
             self._client = None
 
     async def get(self, path: str) -> Object:
@@ -153,7 +154,7 @@ class Cluster:
         headers = {"Accept": _METADATA_ONLY}
         url = f"{client.configuration.host}{path}?{query}"
         await client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
-        answer = await client.rest_client.request(  # type: ignore[no-untyped-call]  # theirs
+        answer = await client.rest_client.request(
             "GET", url, headers=headers, _request_timeout=aiohttp.ClientTimeout(total=seconds + 30)
         )
         try:
@@ -172,7 +173,7 @@ class Cluster:
         headers = {"Accept": _JSON, "Content-Type": content_type}
         await client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         try:
-            answer = await client.rest_client.request(  # type: ignore[no-untyped-call]  # theirs
+            answer = await client.rest_client.request(
                 method,
                 client.configuration.host + path,
                 headers=headers,
@@ -189,7 +190,7 @@ class Cluster:
             raise ClusterError(method, path, answer.status, message)
         return parsed
 
-    def _ready_client(self) -> ApiClient:
+    def _ready_client(self) -> Any:
         if self._client is None:
             raise ConfigurationError("the cluster is not open: use `async with Cluster()`")
         return self._client

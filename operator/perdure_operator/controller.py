@@ -16,6 +16,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from perdure.errors import PerdureError, ProviderError
 from perdure.model.ids import InstanceId
@@ -46,6 +47,7 @@ type Watch = Callable[[Sequence[str], Callable[[Key], None]], Awaitable[None]]
 _STRANDED_AGAIN_SECONDS = 30.0
 _WATCH_RETRY_SECONDS = 5.0
 _CRD_RETRY_SECONDS = 5.0
+_ABSENCE_MIN = timedelta(seconds=15)
 
 
 async def wait_for_kinds(cluster: Cluster, say: Callable[[str], None]) -> None:
@@ -84,6 +86,7 @@ class Controller:
     index: Index = field(default_factory=Index)
     queue: WorkQueue[Key] = field(default_factory=WorkQueue[Key])
     heard_at: float = 0.0
+    _is_absence_told: bool = False
     _stranded: tuple[frozenset[str], float] = (frozenset(), 0.0)
 
     async def run(self) -> None:
@@ -161,6 +164,7 @@ class Controller:
         """Count who is alive; look at the objects for which that makes a difference."""
         outbox = Outbox(self.cluster, self.database, self.settings.namespace)
         while True:
+            self._tell_of_absence()
             if self.database.down is None:
                 try:
                     before = self.database.fleet
@@ -169,6 +173,16 @@ class Controller:
                 except (ProviderError, ClusterError) as error:
                     _log.warning("the census failed: %s", error)
             await asyncio.sleep(self.settings.census_seconds)
+
+    def _tell_of_absence(self) -> None:
+        """Have every object say so once the database has been away for a while."""
+        down = self.database.down
+        if down is None:
+            self._is_absence_told = False
+        elif not self._is_absence_told and datetime.now(UTC) - down.since > _ABSENCE_MIN:
+            self._is_absence_told = True
+            for key in self.index.unsettled():
+                self.queue.add(key)
 
     async def _compare(self, before: Fleet | None, after: Fleet) -> None:
         if before is None or _numbers(before) != _numbers(after):

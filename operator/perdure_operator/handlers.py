@@ -78,7 +78,7 @@ def _registry(hear: Hear) -> kopf.OperatorRegistry:
         )
 
     def deployment(*, meta: Any, labels: Any, **_: Any) -> None:
-        owner = _POOLS.get(cast("Any", labels.get(POOL_KIND)))
+        owner = _POOLS.get(labels.get(POOL_KIND))
         if owner is not None:
             hear(Key(owner.name, str(meta["namespace"]), str(labels.get(POOL_NAME))))
 

@@ -164,7 +164,8 @@ class Leadership:
             spec["leaseTransitions"] = (count if isinstance(count, int) else 0) + 1
             spec["acquireTime"] = now
         try:
-            self._lease = await self.cluster.replace(self.path, self._lease | {"spec": spec})
+            body: Object = {**self._lease, "spec": spec}
+            self._lease = await self.cluster.replace(self.path, body)
         except ClusterError as error:
             if error.is_conflict:
                 return False

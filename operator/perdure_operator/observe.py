@@ -7,7 +7,7 @@ import binascii
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import aiohttp
 
@@ -38,6 +38,8 @@ from perdure_operator.render import deployment_path, selector_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import JsonValue
+
     from perdure.providers.work import EnqueueOutcome, OpenActivity
     from perdure_operator.api.orchestration import InputSource
     from perdure_operator.cluster import Cluster
@@ -49,6 +51,7 @@ __all__ = ["Eyes", "instances_of", "pod_trouble"]
 _INLINE_BYTES_MAX = 256 * 1024
 _REFERENCED_BYTES_MAX = 1024 * 1024
 _CREATING_SECONDS = 20
+_STARTING_SECONDS = 30
 _PROBE_SECONDS = 2.0
 _PROBES_MAX = 3
 
@@ -239,10 +242,7 @@ def pod_trouble(pod: Object, now: datetime) -> PodTrouble | None:
 
 def _still_creating(pod: Object, name: str, now: datetime) -> PodTrouble | None:
     """A volume that is not there shows in no status: after a while, guess, and say so."""
-    started = field_of(pod, "status", "startTime")
-    if not isinstance(started, str):
-        return None
-    if (now - datetime.fromisoformat(started)).total_seconds() < _CREATING_SECONDS:
+    if _age_seconds(pod, now) < _CREATING_SECONDS:
         return None
     secrets = [
         str(field_of(volume, "secret", "secretName"))
@@ -258,6 +258,13 @@ def _still_creating(pod: Object, name: str, now: datetime) -> PodTrouble | None:
     )
 
 
+def _age_seconds(pod: Object, now: datetime) -> float:
+    started = field_of(pod, "status", "startTime")
+    if not isinstance(started, str):
+        return 0.0
+    return (now - datetime.fromisoformat(started)).total_seconds()
+
+
 def _is_silent(pod: Object) -> bool:
     """Runs, is not ready, and Kubernetes has nothing to say about it."""
     if field_of(pod, "metadata", "deletionTimestamp") is not None:
@@ -271,16 +278,16 @@ def _is_silent(pod: Object) -> bool:
 def _reason_in(body: str) -> str:
     """Find the reason in what /readyz says: a field of JSON, else all of it."""
     try:
-        said: object = json.loads(body)
+        said = cast("JsonValue", json.loads(body))
     except ValueError:
         said = None
-    reason = said.get("reason") if isinstance(said, dict) else body
+    reason = field_of(said, "reason") if isinstance(said, dict) else body
     return str(reason or "").strip()[:2000]
 
 
 async def _readiness(pod: Object) -> PodTrouble | None:
     """Ask the pod itself why it is not ready: code that does not load is only known to it."""
-    address = field_of(pod, "status", "podIP")
+    name, address = str(field_of(pod, "metadata", "name")), field_of(pod, "status", "podIP")
     if not isinstance(address, str):
         return None
     host = f"[{address}]" if ":" in address else address
@@ -293,13 +300,10 @@ async def _readiness(pod: Object) -> PodTrouble | None:
             text = _reason_in((await answer.text())[:4000])
     except (aiohttp.ClientError, TimeoutError, OSError):
         return None
-    name = str(field_of(pod, "metadata", "name"))
-    match text.partition(":")[0].partition(" ")[0]:
-        case "starting" | "draining":
-            return None
-        case _ if answer.ok:
-            return None
-        case "storage":
-            return PodTrouble(name, "DatabaseUnreachable", text)
-        case _:
-            return PodTrouble(name, "AppNotLoading", text)
+    first = text.partition(":")[0].partition(" ")[0]
+    # On an install, pods are there before the schema is.
+    is_young = _age_seconds(pod, datetime.now(UTC)) < _STARTING_SECONDS
+    if answer.ok or first in {"starting", "draining"} or (first == "storage" and is_young):
+        return None
+    reason = "DatabaseUnreachable" if first == "storage" else "AppNotLoading"
+    return PodTrouble(name, reason, text)

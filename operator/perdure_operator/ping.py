@@ -41,7 +41,7 @@ async def ping(cluster: Cluster, namespace: str) -> Object:
         async with asyncio.timeout(_SECONDS_MAX):
             while True:
                 status = field_of(await cluster.get(path), "status")
-                if isinstance(status, dict):
+                if isinstance(status, dict) and "phase" in status:
                     now = (
                         f"{status.get('phase')} {status.get('reason')} {status.get('message', '')}"
                     )

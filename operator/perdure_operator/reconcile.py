@@ -19,6 +19,7 @@ from perdure_operator.api.v1alpha1 import (
     ReplayPoolResource,
 )
 from perdure_operator.cluster import ClusterError
+from perdure_operator.index import Key
 from perdure_operator.observe import Eyes, instances_of
 from perdure_operator.plan.orchestration import Rules, is_settled, plan_orchestration
 from perdure_operator.plan.pool import plan_pool
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from perdure.providers.work import EnqueueOutcome
     from perdure_operator.api.v1alpha1 import Kind, Metadata
     from perdure_operator.apply import Hands
-    from perdure_operator.index import Index, Key
+    from perdure_operator.index import Index
     from perdure_operator.metrics import Metrics
     from perdure_operator.objects import Object
     from perdure_operator.plan.steps import Plan
@@ -63,7 +64,7 @@ class Reconciler:
     metrics: Metrics
     rules: Rules
     defaults: PodDefaults
-    uids: dict[Key, str] = field(default_factory=dict)
+    uids: dict[Key, str] = field(default_factory=dict[Key, str])
 
     async def work(self, key: Key) -> None:
         """Reconcile an object; whatever fails is logged and tried again later. Never raises."""

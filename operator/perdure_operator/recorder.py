@@ -35,7 +35,9 @@ class Recorder:
     metrics: Metrics
     identity: str
     bucket: TokenBucket = field(default_factory=lambda: TokenBucket(rate=5.0, burst=50))
-    posted: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    posted: dict[tuple[str, str, str], float] = field(
+        default_factory=dict[tuple[str, str, str], float]
+    )
 
     async def post(
         self, api_version: str, kind: str, meta: Metadata, note: Note, now: float

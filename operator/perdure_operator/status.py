@@ -34,7 +34,7 @@ class StatusWriter:
     bucket: TokenBucket
     reserve: TokenBucket
     progress_seconds: float
-    written: dict[str, float] = field(default_factory=dict)
+    written: dict[str, float] = field(default_factory=dict[str, float])
     """When an object that is not settled was last written, by uid."""
 
     @classmethod

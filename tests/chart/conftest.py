@@ -68,9 +68,8 @@ def helm() -> Helm:
 
 def _of_devcluster() -> str | None:
     script = 'eval "$(tests/devcluster/cluster env)" && command -v helm'
-    done = subprocess.run(
-        ["/usr/bin/env", "bash", "-c", script], capture_output=True, text=True, check=False, cwd=_ROOT
-    )
+    command = ["/usr/bin/env", "bash", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=_ROOT)
     return done.stdout.strip() or None
 
 

@@ -128,6 +128,7 @@ class World:
     def settle(self) -> Plan:
         """Plan and do, until there is nothing left to do; returns the last plan."""
         self.start = None
+        plan = Plan()
         for _ in range(5):
             plan = self.plan()
             self.notes += [note.reason for note in plan.notes]

@@ -74,7 +74,7 @@ def test_a_run_that_nobody_deletes_is_orphaned_without_a_finalizer() -> None:
         ),
     ],
 )
-def test_what_the_engine_says_is_what_the_status_shows(
+def test_what_the_engine_says_is_what_the_status_shows(  # noqa: PLR0917  a table's columns
     running: World,
     status: InstanceStatus,
     spec: dict[str, Any],

@@ -16,29 +16,29 @@ if TYPE_CHECKING:
     from perdure.providers.work import InstanceInfo, OpenActivity
     from perdure_operator.observed import Fleet
 
-__all__ = ["MissingHand", "find_block"]
+__all__ = ["Obstacle", "find_block"]
 
 _NAMES_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
-class MissingHand:
-    """Who is missing."""
+class Obstacle:
+    """What keeps a run from going on."""
 
     reason: str
     message: str
-    waiting_on: str
+    waiting_on: str | None = None
+    is_final: bool = False
+    """It does not go away by itself."""
 
 
 def find_block(
     instance: InstanceInfo,
     activities: Sequence[OpenActivity],
-    fleet: Fleet | None,
+    fleet: Fleet,
     now: datetime,
-) -> MissingHand | None:
+) -> Obstacle | None:
     """Find what nobody does for an instance that is under way; None while all is well."""
-    if fleet is None:
-        return None
     if not fleet.can_replay(instance.name, instance.version):
         return _no_replayer(instance, fleet)
     if instance.status is InstanceStatus.PENDING:
@@ -50,7 +50,7 @@ def find_block(
     return None
 
 
-def _no_replayer(instance: InstanceInfo, fleet: Fleet) -> MissingHand:
+def _no_replayer(instance: InstanceInfo, fleet: Fleet) -> Obstacle:
     name, version = instance.name, instance.version
     versions = sorted(code.version for code in fleet.code if code.name == name)
     known = sorted({f"{code.name} {code.version}" for code in fleet.code})
@@ -69,20 +69,20 @@ def _no_replayer(instance: InstanceInfo, fleet: Fleet) -> MissingHand:
             f"no replayer has orchestration {name!r}; they have {_listed(known)}: add it to the "
             "code of a ReplayPool, or correct spec.run.orchestration under a new spec.run.key"
         )
-    return MissingHand(Reason.NO_REPLAYER, message, f"orchestration {name}: no replayer")
+    return Obstacle(Reason.NO_REPLAYER, message, f"orchestration {name}: no replayer")
 
 
-def _no_executor(activity: OpenActivity, fleet: Fleet) -> MissingHand:
+def _no_executor(activity: OpenActivity, fleet: Fleet) -> Obstacle:
     tags = sorted(tag or "untagged" for tag in fleet.tags)
     served = f"served are {_listed(tags)}" if tags else "no executor is alive"
     if activity.tag == UNTAGGED:
-        return MissingHand(
+        return Obstacle(
             Reason.NO_EXECUTOR,
             f"activity {activity.name!r} has no tag and no executor takes such ({served}): set "
             "includeUntagged on an ExecutorPool",
             "untagged activities: no executor",
         )
-    return MissingHand(
+    return Obstacle(
         Reason.NO_EXECUTOR,
         f"activity {activity.name!r} waits for tag {activity.tag!r}, which no executor serves "
         f"({served}): make an ExecutorPool with that tag",

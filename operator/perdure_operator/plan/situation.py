@@ -39,7 +39,7 @@ from perdure_operator.api.orchestration import (
     RunRecord,
 )
 from perdure_operator.observed import InputText
-from perdure_operator.plan.blocks import find_block
+from perdure_operator.plan.blocks import Obstacle, find_block
 from perdure_operator.plan.conditions import Facet, find, instant, merge, shorten
 from perdure_operator.plan.identity import is_named
 from perdure_operator.plan.reasons import Reason
@@ -61,17 +61,6 @@ _MESSAGE_MAX = 2048
 _WAITING_MAX = 253
 _YOUNG = timedelta(seconds=2)
 """A run is given this long to find a replayer before anybody is told that there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """What keeps a run from going on."""
-
-    reason: str
-    message: str
-    is_final: bool = False
-    """It does not go away by itself."""
-    waiting_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +166,21 @@ def _under_way(seen: ObservedOrchestration, instance: InstanceInfo, now: datetim
     )
     if now - instance.created_at < _YOUNG:
         return replace(situation, again=_YOUNG)
-    block = find_block(instance, seen.activities, seen.fleet, now)
-    if block is None:
+    if seen.fleet is None:
+        obstacle = _known_obstacle(seen.resource.status)
+    else:
+        obstacle = find_block(instance, seen.activities, seen.fleet, now)
+    if obstacle is None:
         return situation
-    obstacle = Obstacle(block.reason, block.message, waiting_on=block.waiting_on)
-    return replace(situation, reason=block.reason, message=block.message, obstacle=obstacle)
+    return replace(situation, reason=obstacle.reason, message=obstacle.message, obstacle=obstacle)
+
+
+def _known_obstacle(status: OrchestrationStatus) -> Obstacle | None:
+    """Keep saying who is missing until somebody has counted again."""
+    blocked = find(status.conditions, "Blocked")
+    if blocked is None or blocked.reason not in {Reason.NO_REPLAYER, Reason.NO_EXECUTOR}:
+        return None
+    return Obstacle(blocked.reason, blocked.message, waiting_on=status.waiting_on)
 
 
 def _ended(desired: str, instance: InstanceInfo) -> Situation:
