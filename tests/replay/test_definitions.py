@@ -7,7 +7,7 @@ from __future__ import annotations
 import types
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -206,6 +206,9 @@ def _ok(a: int) -> None: ...
 async def _no_context() -> None: ...
 def _unknown(a: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 def _untypable(a: types.FrameType) -> None: ...
+def _unstorable() -> types.FrameType: ...  # type: ignore[empty-body]  # never called
+async def _for_ever(ctx: OrchestrationContext) -> NoReturn:
+    await ctx.continue_as_new()
 
 
 @pytest.mark.parametrize(
@@ -228,6 +231,7 @@ def _untypable(a: types.FrameType) -> None: ...
         (lambda: orchestration(version="1")(shop.fn), "version '1' is not a semantic version"),
         (lambda: shop.options(version="v1"), "version 'v1' is not a semantic version"),
         (lambda: Registry(activity(_unknown)), "an annotation cannot be resolved: name 'Missing'"),
+        (lambda: Registry(activity(_unstorable)), "its result cannot be stored: values of type"),
         (
             lambda: Registry(activity(_untypable)),
             "parameter 'a' is declared frame, which has no JSON",
@@ -237,6 +241,10 @@ def _untypable(a: types.FrameType) -> None: ...
 def test_definitions_that_cannot_be(make: Any, expected: str) -> None:
     with pytest.raises(DefinitionError, match=expected):
         make()
+
+
+def test_an_orchestration_may_run_for_ever() -> None:
+    assert Registry(orchestration(_for_ever)).code() == (("_for_ever", "1.0.0"),)
 
 
 def version(number: str) -> Any:

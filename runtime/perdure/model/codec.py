@@ -116,6 +116,15 @@ def _build(as_type: Any) -> _Adapter:
         raise PayloadError(msg) from error
 
 
+def prepare(as_type: Any) -> None:
+    """Build the converter of a type ahead of its first use.
+
+    Raises:
+        PayloadError: values of that type have no JSON form.
+    """
+    _adapter(as_type)
+
+
 def encode(value: object, as_type: Any = _UNTYPED, *, what: str = "value") -> JsonText:
     """Encode to compact JSON, by `as_type` or else by the value's own type.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypedDict, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, Never, NoReturn, TypedDict, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -24,6 +24,7 @@ from perdure.model.codec import (
     encode,
     first_line,
     first_problem,
+    prepare,
     too_large,
     type_name,
 )
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Signature"]
 
 _EMPTY = inspect.Parameter.empty
+_NEVER = (Never, NoReturn)
+"""What an orchestration returns that only ever continues as new."""
 
 
 class Signature:
@@ -108,6 +111,11 @@ class Signature:
             self._adapter = TypeAdapter(arguments)
         except Exception as error:
             raise DefinitionError(self._untypable(fields, error)) from error
+        try:
+            prepare(self.returns)
+        except PayloadError as error:
+            msg = f"{self.owner}: its result cannot be stored: {error}"
+            raise DefinitionError(msg) from error
         return self._adapter
 
     def hints(self) -> dict[str, Any]:
@@ -129,8 +137,9 @@ class Signature:
         except Exception as error:
             msg = f"{self.owner}: an annotation cannot be resolved: {first_line(error)}"
             raise DefinitionError(msg) from error
-        self.returns = found.get("return", Any)
         found.setdefault("return", Any)
+        returns = found["return"]
+        self.returns = Any if returns in _NEVER else returns
         self._hints = found
         return found
 
