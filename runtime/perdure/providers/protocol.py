@@ -81,9 +81,7 @@ class ClientProvider(Protocol):
         """Read records in order: of one execution or all; `limit` 0 means all."""
         ...
 
-    async def read_activities(
-        self, instances: Sequence[InstanceId]
-    ) -> Sequence[OpenActivity]:
+    async def read_activities(self, instances: Sequence[InstanceId]) -> Sequence[OpenActivity]:
         """Read the activities of these instances that wait or run."""
         ...
 
@@ -100,7 +98,7 @@ class ClientProvider(Protocol):
         ...
 
     def hints(self) -> AsyncIterator[Hint]:
-        """Yield hints until closed. A hint may be missed, doubled or wrong; polling is the truth."""
+        """Yield hints until closed; one may be missed, doubled or wrong: polling is the truth."""
         ...
 
 
@@ -115,9 +113,7 @@ class TurnProvider(Protocol):
         """Apply turns. Idempotent by (instance, token)."""
         ...
 
-    async def renew_turns(
-        self, leases: Sequence[TurnLease], lease: timedelta
-    ) -> Sequence[Renewed]:
+    async def renew_turns(self, leases: Sequence[TurnLease], lease: timedelta) -> Sequence[Renewed]:
         """Extend leases to `lease` from now."""
         ...
 
@@ -139,9 +135,7 @@ class ActivityProvider(Protocol):
         """Lease due activities and count an attempt on each."""
         ...
 
-    async def finish_activities(
-        self, results: Sequence[ActivityResult]
-    ) -> Sequence[FinishOutcome]:
+    async def finish_activities(self, results: Sequence[ActivityResult]) -> Sequence[FinishOutcome]:
         """Record results and wake their instances. Idempotent by lease."""
         ...
 

@@ -98,7 +98,7 @@ class Message:
     """Something for one instance's history.
 
     `STARTED` creates the instance; others wait for it, for a bounded time, if it is not there yet.
-    `execution` is set on the answers of children: an answer to an execution that is over is dropped.
+    `execution` is set on the answers of children: one to an execution that is over is dropped.
     """
 
     instance: InstanceId
