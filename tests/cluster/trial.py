@@ -58,7 +58,7 @@ async def hold(ctx: ActivityContext, key: str) -> str:
         while not await connection.fetchval(_IS_OPEN, key):
             if ctx.is_cancelled:
                 await _trace(ctx, key, f"stopped: {ctx.cancel_reason}")
-                return "stopped"
+                ctx.raise_if_cancelled()
             await asyncio.sleep(0.1)  # may sleep: the gate is opened from outside
     finally:
         await connection.close()

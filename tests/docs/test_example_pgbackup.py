@@ -206,6 +206,9 @@ class _Uncancelled:
     is_cancelled = False
     cancel_reason = None
 
+    def raise_if_cancelled(self) -> None:
+        return
+
     async def wait_cancelled(self) -> str:
         await asyncio.Event().wait()
         return ""

@@ -91,14 +91,9 @@ async def dump(ctx: ActivityContext, backup: str, database: str) -> Dump:
 @activity(tag="cpu", retry=PERSISTENT)
 def pack(ctx: ActivityContext, backup: str, dump: Dump) -> Packed:
     """Compress and digest in one pass: a body without `async` runs in a thread."""
-
-    def keep_going() -> None:
-        if ctx.is_cancelled:
-            raise InterruptedError(f"stopped: {ctx.cancel_reason}")
-
     source = volume.folder(backup) / dump.file
     target = volume.unique(backup, dump.database, ".dump.gz")
-    digest = volume.compress(source, target, keep_going)
+    digest = volume.compress(source, target, ctx.raise_if_cancelled)
     size = target.stat().st_size
     return Packed(dump.database, target.name, size, digest, dump.bytes, dump.tables)
 
