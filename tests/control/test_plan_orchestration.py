@@ -41,6 +41,16 @@ def test_a_new_object_gets_its_finalizer_then_its_instance_then_one_status(world
     assert world.notes == ["Started"]
 
 
+def test_a_run_that_may_end_at_once_is_not_said_to_have_begun(world: World) -> None:
+    world.change(world.current, InstanceStatus.RUNNING, created_at=NOW)
+    assert world.settle().again == timedelta(seconds=1)
+    assert world.status_writes == 0
+    world.change(world.current, InstanceStatus.COMPLETED, created_at=NOW)
+    world.settle()
+    assert world.status_writes == 1
+    assert world.notes == ["Started", "Completed"]
+
+
 def test_looking_again_changes_nothing(running: World) -> None:
     running.lapse(hours=1)
     assert running.plan().status is None

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["Rules", "has_live_record", "is_settled", "plan_orchestration"]
 
 _INPUT_AGAIN = timedelta(seconds=5)
+_QUIET = frozenset({"Starting", "Running"})
+_SOON = timedelta(seconds=1)
 _ATTACHED_AGAIN = timedelta(seconds=10)
 _DATABASE_PATIENCE = timedelta(seconds=5)
 """The database is given this long to come back before every object says that it is away."""
@@ -206,6 +208,10 @@ def _with_instance(
     # What others started tells nobody of its changes: ask now and then.
     again = _ATTACHED_AGAIN if is_named(resource) and not instance.status.is_terminal else None
     situation = Situation.of_instance(seen, instance, now)
+    age = now - instance.created_at
+    if not recorded(resource) and situation.phase in _QUIET and timedelta(0) <= age < _SOON:
+        # It may end before anybody could have read that it began: one write less.
+        return Plan(again=_SOON - age)
     return plan_status(seen, situation, now, rules.blocked, again=again)
 
 
