@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import inspect
 import secrets
 from typing import TYPE_CHECKING
 
@@ -7,10 +9,11 @@ import asyncpg
 import pytest
 from hypothesis import settings
 
+from perdure.providers.postgres import PostgresProvider, migrate
 from perdure.testing.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("perdure", deadline=None, print_blob=True)
@@ -32,6 +35,31 @@ async def database_url(postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
     await _administer(postgres_server, f'create database "{name}"')
     yield postgres_server.url_of(name)
     await _administer(postgres_server, f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+async def provider(database_url: str) -> AsyncIterator[PostgresProvider]:
+    """Storage of the test's own, migrated and connected."""
+    await migrate(database_url)
+    async with PostgresProvider(database_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Wait until a condition holds; fail when it takes too long."""
+
+    async def wait(condition: Callable[[], object], seconds: float = 15.0) -> None:
+        async with asyncio.timeout(seconds):
+            while True:
+                found = condition()
+                if inspect.isawaitable(found):
+                    found = await found
+                if found:
+                    return
+                await asyncio.sleep(0.01)  # may sleep: asks again, until its time is over
+
+    return wait
 
 
 async def _administer(server: EmbeddedPostgres, statement: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perdure.client import Client
+from perdure.client.instance_ids import new_instance_id
 from perdure.errors import (
     CallerError,
     InstanceExistsError,
@@ -97,7 +98,7 @@ async def test_starting_by_name(client: Client) -> None:
     named = await client.start_named("fulfil", text, result_type=Order)
     assert await named.result(timeout=20) == Order("jam", 2)
     with pytest.raises(TypeError, match="by keyword"):
-        await client.start("fulfil", Order("tea"))  # type: ignore[call-overload]
+        await client.start("fulfil", Order("tea"))  # type: ignore[call-overload]  # the point
 
 
 async def test_an_id_is_taken_once(client: Client) -> None:
@@ -125,9 +126,9 @@ async def test_ids_that_cannot_be(client: Client, bad: str) -> None:
 
 async def test_arguments_are_checked_where_they_are_made(client: Client) -> None:
     with pytest.raises(PayloadError, match="order"):
-        await client.start(fulfil, "no order")  # type: ignore[call-overload]
+        await client.start(fulfil, "no order")  # type: ignore[call-overload]  # the point
     with pytest.raises(TypeError, match="lacks the argument 'order'"):
-        await client.start(fulfil)  # type: ignore[call-overload]
+        await client.start(fulfil)  # type: ignore[call-overload]  # the point
 
 
 # ------------------------------------------------------------------- sending, steering
@@ -306,8 +307,6 @@ async def test_patience_with_storage_ends(database_url: str) -> None:
 
 
 def test_ids_made_up_are_distinct_and_grow() -> None:
-    from perdure.client.instance_ids import new_instance_id  # noqa: PLC0415
-
     ids = [new_instance_id() for _ in range(1000)]
     assert max(Counter[Any](ids).values()) == 1
     assert all(len(each) == 32 for each in ids)

@@ -34,8 +34,8 @@ def leased(retry: Retry | None = None, failures: int = 0) -> LeasedActivity:
 
 def raised(error: Exception) -> Exception:
     try:
-        raise error  # noqa: TRY301
-    except Exception as found:  # noqa: BLE001
+        raise error  # noqa: TRY301  to give it a traceback
+    except Exception as found:  # noqa: BLE001  any that the test gives
         return found
 
 
@@ -64,7 +64,7 @@ def test_details_that_cannot_be_encoded_do_not_hide_the_failure() -> None:
 
 
 def test_an_error_that_cannot_be_read_is_a_failure_all_the_same() -> None:
-    class Broken(Exception):  # noqa: N818
+    class Broken(Exception):  # noqa: N818  its name shows in the failure
         def __str__(self) -> str:
             raise ZeroDivisionError
 

@@ -128,5 +128,5 @@ async def test_closing_cancels_what_waits() -> None:
 async def _until(condition: object) -> None:
     assert callable(condition)
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110  lets the loop turn; nothing tells of the end
             await asyncio.sleep(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -36,8 +37,8 @@ async def test_what_is_raised_reaches_the_caller() -> None:
 
 async def _interrupt(thread: TurnThread) -> None:
     async with asyncio.timeout(10):
-        while not thread.interrupt(0.01):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        while not thread.interrupt(0.01):  # noqa: ASYNC110  a thread has no event to tell
+            await asyncio.sleep(0.01)  # may sleep: asks again, until its time is over
 
 
 def _spin() -> None:
@@ -51,7 +52,7 @@ def _spin_and_swallow() -> str:
             until = time.monotonic() + 0.5
             while time.monotonic() < until:
                 pass
-        except BaseException:  # noqa: BLE001
+        except BaseException:  # noqa: BLE001  what a careless body does
             return "swallowed"
     return "not interrupted"
 
@@ -72,7 +73,7 @@ async def test_short_turns_are_left_alone() -> None:
     thread = TurnThread()
     assert not thread.interrupt(0)
     for number in range(200):
-        result = asyncio.create_task(thread.run(lambda n=number: thread.turn(lambda: n)))  # type: ignore[misc]
+        result = asyncio.create_task(thread.run(partial(thread.turn, partial(int, number))))
         thread.interrupt(5)
         assert await result == number
     thread.close()

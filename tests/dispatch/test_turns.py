@@ -12,6 +12,7 @@ import pytest
 from perdure.dispatch import ActivitySettings, TurnDispatcher, TurnSettings
 from perdure.errors import OrchestrationError, ProviderError
 from perdure.executor import LocalRuntime
+from perdure.model.ids import InstanceId
 from perdure.model.records import RecordKind
 from perdure.providers.postgres import PostgresProvider, migrate
 from perdure.providers.work import InstanceStatus
@@ -106,7 +107,7 @@ def total(metrics: Metrics, name: str, **labels: str) -> float:
 
 
 async def turns_of(provider: PostgresProvider, instance: str) -> int:
-    info = (await provider.read_instances([instance]))[0]  # type: ignore[list-item]
+    info = (await provider.read_instances([InstanceId(instance)]))[0]
     assert info is not None
     records = await provider.read_history(info.instance)
     return sum(record.kind is RecordKind.TURN for record in records)
@@ -182,7 +183,7 @@ async def test_a_replayer_that_drains_leaves_nothing_leased(
 
 
 async def is_status(provider: PostgresProvider, instance: str, status: InstanceStatus) -> bool:
-    (info,) = await provider.read_instances([instance])  # type: ignore[list-item]
+    (info,) = await provider.read_instances([InstanceId(instance)])
     return info is not None and info.status is status
 
 

@@ -110,7 +110,7 @@ class Processes:
 
 @pytest.fixture
 def processes(tmp_path: Path, database_url: str, provider: PostgresProvider) -> Iterator[Processes]:
-    assert provider  # its schema is there
+    assert provider is not None  # its schema is there
     found = Processes(tmp_path, database_url)
     yield found
     for process in found.started:

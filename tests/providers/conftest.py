@@ -12,7 +12,7 @@ from perdure.providers.postgres import PostgresProvider, migrate
 
 pytest.register_assert_rewrite("perdure.testing.conformance")
 
-from perdure.testing.conformance import ManualClock  # noqa: E402
+from perdure.testing.conformance import ManualClock  # noqa: E402  after its asserts are registered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

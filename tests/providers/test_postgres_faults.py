@@ -96,7 +96,7 @@ async def wait_for_lock(admin: Connection) -> int:
             )
             if pid is not None:
                 return int(pid)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # may sleep: asks again, until its time is over
 
 
 # Each lock stops a commit at another place: before its first write, between its writes, and
