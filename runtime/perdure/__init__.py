@@ -1,5 +1,6 @@
 """Durable execution for Python: orchestrations that outlive the processes that run them."""
 
+from perdure.client import Client, InstanceHandle
 from perdure.errors import (
     ActivityError,
     ApplicationError,
@@ -27,6 +28,8 @@ __all__ = [
     "ActivityContext",
     "ActivityError",
     "ApplicationError",
+    "Client",
+    "InstanceHandle",
     "OperationHandle",
     "OrchestrationCancelledError",
     "OrchestrationContext",
