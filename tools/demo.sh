@@ -32,7 +32,9 @@ phase() { # FUNCTION WHAT: say what comes, do it, remember how long it took
 }
 
 show() { # COMMAND...: print a command as one would type it, and run it
-  printf '  $ %s\n' "${*/#k/kubectl -n $NAMESPACE}"
+  local typed=$*
+  [ "$1" != k ] || typed="kubectl -n $NAMESPACE ${*:2}"
+  printf '  $ %s\n' "$typed"
   "$@" | sed 's/^/    /'
 }
 
@@ -45,7 +47,10 @@ use_cluster() {
 bring_up() {
   say "sets up Python, and a local Kubernetes where KUBECONFIG names none: the first time it takes minutes"
   tools/bootstrap.sh python
-  [ -n "${KUBECONFIG:-}" ] || tools/bootstrap.sh cluster
+  if [ -z "${KUBECONFIG:-}" ]; then
+    tools/bootstrap.sh cluster
+    "$CLUSTER" status >/dev/null 2>&1 || MADE_CLUSTER=yes
+  fi
   "$CLUSTER" up
   use_cluster
 }
@@ -78,6 +83,7 @@ install() {
   esac
   helm upgrade --install "$RELEASE" charts/perdure --namespace "$NAMESPACE" --create-namespace \
     --values tools/demo-values.yaml "${values[@]}" --take-ownership --wait --timeout 5m >/dev/null
+  [ -z "$MADE_CLUSTER" ] || kubectl annotate --overwrite namespace "$NAMESPACE" made-cluster=yes >/dev/null
   renew_pods
   show k get pods
 }
@@ -174,17 +180,25 @@ down() {
     return
   fi
   use_cluster
-  # The objects first, while the controller that releases them is there.
-  if kubectl get namespace "$NAMESPACE" >/dev/null 2>&1; then
-    say "removing the orchestrations, the release and the namespace $NAMESPACE"
-    k delete orchestrations,executorpools,replaypools --all --timeout=90s >/dev/null 2>&1 || say "some objects would not go; the namespace takes them along"
-    helm uninstall "$RELEASE" --namespace "$NAMESPACE" --ignore-not-found --wait >/dev/null
-    kubectl delete namespace "$NAMESPACE" --timeout=3m >/dev/null
+  if ! kubectl get namespace "$NAMESPACE" >/dev/null 2>&1; then
+    say "there is no namespace $NAMESPACE: nothing to remove"
+    return
   fi
-  [ -n "$WAS_SET" ] || "$CLUSTER" down
+  if [ "$(kubectl get namespace "$NAMESPACE" -o jsonpath='{.metadata.annotations.made-cluster}')" = yes ]; then
+    say "the demo made this cluster: taking it down with all that is in it"
+    "$CLUSTER" down
+    return
+  fi
+  say "removing the orchestrations, the release and the namespace $NAMESPACE"
+  # The objects first, while the controller that releases them is there.
+  k delete orchestrations --all --timeout=90s >/dev/null
+  k delete executorpools,replaypools --all --timeout=30s >/dev/null
+  helm uninstall "$RELEASE" --namespace "$NAMESPACE" --ignore-not-found --wait >/dev/null
+  kubectl delete namespace "$NAMESPACE" --timeout=3m >/dev/null
+  say "the definitions of the kinds stay: with them would go every object of theirs in the cluster"
 }
 
-WAS_SET=${KUBECONFIG:-}
+MADE_CLUSTER=
 case "${1:-up}" in
   up)
     phase bring_up "a cluster"

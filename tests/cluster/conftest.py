@@ -331,6 +331,13 @@ def _image(name: str) -> str:
         return "elsewhere"
 
 
+def _small_pods() -> Manifest:
+    return {
+        "annotations": {"image": _image("executor")},
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+    }
+
+
 # ------------------------------------------------------------------------------ what they run
 
 
@@ -353,7 +360,7 @@ def trial(cluster: Cluster, pool: Callable[..., Manifest]) -> Iterator[None]:
                 "code": {"configMap": "trial-code", "module": "trial"},
                 "replicas": 2,
                 "lock": {"timeout": "5s"},
-                "template": {"annotations": {"image": _image("executor")}},
+                "template": _small_pods(),
             },
         },
         pool("trial", tags=["held"], includeUntagged=True, replicas=2, slots=16),
@@ -381,10 +388,8 @@ def pool() -> Callable[..., Manifest]:
             "spec": {
                 "code": {"configMap": "trial-code", "module": "trial"},
                 "lock": {"timeout": "5s"},
-                "template": {
-                    "annotations": {"image": _image("executor")},
-                    "env": [{"name": "TRIAL_DATABASE", "valueFrom": database}],
-                },
+                "template": _small_pods()
+                | {"env": [{"name": "TRIAL_DATABASE", "valueFrom": database}]},
             }
             | spec,
         }

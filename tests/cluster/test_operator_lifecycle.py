@@ -119,7 +119,7 @@ def test_a_deletion_does_not_wait_for_a_database_that_is_away(
     try:
         cluster.until(
             "the database is gone",
-            lambda: not cluster.list("pods", selector="app.kubernetes.io/component=postgres"),
+            lambda: not cluster.all_of("pods", selector="app.kubernetes.io/component=postgres"),
         )
         late = orchestration("chain", {"key": (key := secrets.token_hex(4)), "steps": 1})
         cluster.apply(late)
