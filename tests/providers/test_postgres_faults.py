@@ -244,7 +244,7 @@ async def test_a_dead_background_task_surfaces(
 ) -> None:
     async with PostgresProvider(migrated_url) as provider:
         stream = cast("AsyncGenerator[Hint]", provider.hints())
-        monkeypatch.setattr(provider._board, "_channel", object())  # no name of a channel
+        monkeypatch.setattr(provider._board, "_channels", {})  # no names of channels
         with pytest.raises(ProviderError, match="listen has died"):
             await anext(stream)
         with pytest.raises(ProviderError, match="listen has died"):

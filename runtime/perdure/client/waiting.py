@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -41,13 +41,13 @@ class Waiting:
 
     Args:
         read: Reads instances; None where there is none.
-        hints: Opens a stream of hints.
+        hints: Opens a stream of hints of some kinds.
     """
 
     def __init__(
         self,
         read: Callable[[Sequence[InstanceId]], Awaitable[Sequence[InstanceInfo | None]]],
-        hints: Callable[[], AsyncIterator[Hint]],
+        hints: Callable[[Collection[type[Hint]]], AsyncIterator[Hint]],
     ) -> None:
         self._read = read
         self._hints = hints
@@ -109,7 +109,7 @@ class Waiting:
     async def _listen(self) -> None:
         while True:
             with suppress(ProviderError):
-                async for hint in self._hints():
+                async for hint in self._hints([FinishedHint]):
                     match hint:
                         case FinishedHint(instances=instances):
                             self._told(instances)

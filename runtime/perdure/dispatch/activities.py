@@ -403,7 +403,7 @@ class ActivityDispatcher:
 
     async def _listen(self) -> None:
         tags = frozenset(self._settings.tags)
-        async for hint in self._storage.hints():
+        async for hint in self._storage.hints([ActivitiesHint, CancelHint]):
             match hint:
                 case ActivitiesHint(tags=due) if not tags.isdisjoint(due):
                     self._alarm.ring()

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 
@@ -97,12 +97,12 @@ class Storage:
                     await stop.wait()
         return None
 
-    async def hints(self) -> AsyncIterator[Hint]:
-        """Yield hints for ever, over lost connections."""
+    async def hints(self, kinds: Collection[type[Hint]]) -> AsyncIterator[Hint]:
+        """Yield hints of these kinds for ever, over lost connections."""
         tries = 0
         while True:
             try:
-                async for hint in self.provider.hints():
+                async for hint in self.provider.hints(kinds):
                     tries = 0
                     self._metrics.count("perdure_hints_total", type(hint).__name__)
                     yield hint

@@ -434,7 +434,7 @@ class TurnDispatcher:
     # ------------------------------------------------------------------ helpers
 
     async def _listen(self) -> None:
-        async for hint in self._storage.hints():
+        async for hint in self._storage.hints([TurnsHint]):
             if isinstance(hint, TurnsHint | ResyncHint):
                 self._alarm.ring()
 

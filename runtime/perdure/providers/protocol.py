@@ -18,7 +18,7 @@ Promises that hold for every verb:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import timedelta
 from typing import Protocol, Self
 
@@ -97,8 +97,11 @@ class ClientProvider(Protocol):
         """Read the change feed after `cursor` (0: from the start of what is kept)."""
         ...
 
-    def hints(self) -> AsyncIterator[Hint]:
-        """Yield hints until closed; one may be missed, doubled or wrong: polling is the truth."""
+    def hints(self, kinds: Collection[type[Hint]] | None = None) -> AsyncIterator[Hint]:
+        """Yield hints of these kinds (None: all), and every `ResyncHint`, until closed.
+
+        One may be missed, doubled or wrong: polling is the truth.
+        """
         ...
 
 

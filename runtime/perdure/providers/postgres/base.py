@@ -10,7 +10,7 @@ from perdure.providers.postgres.connections import Connections, Target
 from perdure.providers.postgres.listen import HintBoard
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
     from datetime import datetime
 
     from perdure.providers.work import Hint
@@ -70,6 +70,6 @@ class Base:
         """Raise `ProviderError` if storage cannot be reached or lacks its schema."""
         await self._call("ping", self._calls.ping)
 
-    def hints(self) -> AsyncIterator[Hint]:
-        """Yield hints until closed."""
-        return self._board.hints()
+    def hints(self, kinds: Collection[type[Hint]] | None = None) -> AsyncIterator[Hint]:
+        """Yield hints of these kinds (None: all), and `ResyncHint`, until closed."""
+        return self._board.hints(kinds)

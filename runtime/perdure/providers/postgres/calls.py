@@ -39,5 +39,10 @@ class Calls:
         self.read_changes = call("read_changes_v1", 2)
         self.announce = call("announce_v1", 12)
         self.withdraw = call("withdraw_v1", 1)
-        self.send_hints = call("send_hints_v1", 1)
+        # To be called on a connection of its own, after the commit: the lock that a notification
+        # takes while it commits would let no two commits go to disk together.
+        self.send_hints = (
+            "select pg_notify(channel, payload)"
+            " from unnest($1::text[], $2::text[]) h(channel, payload)"
+        )
         self.ping = call("ping_v1", 0)

@@ -4,6 +4,9 @@ A hint says "look now"; nothing depends on it. So hints are told after the commi
 on a connection of their own, and those that gather while one batch is on its way make up the next.
 The process that caused a hint hands it to its own listeners at once.
 
+Every kind has a channel of its own, and a process listens to those that it reads: of the hints of
+a step of a chain each process then hears one instead of all, and the others are not woken.
+
 A payload is lines: the letter of the kind, then a tag or an id where there is one. Ids and tags
 hold no control characters. It is cut below the 8,000 bytes that Postgres takes.
 """
@@ -14,7 +17,7 @@ import asyncio
 import hashlib
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -30,13 +33,13 @@ from perdure.providers.work import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
 
     from perdure.providers.postgres.calls import Calls
     from perdure.providers.postgres.connections import Connection, Target
     from perdure.providers.work import Hint
 
-__all__ = ["HintBoard", "channel_of"]
+__all__ = ["HintBoard", "channels_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,9 +55,20 @@ _LOST = (
 _CLOSE_SECONDS_MAX = 2.0
 
 
-def channel_of(schema: str) -> str:
-    """Name of the channel of a schema; `send_hints` derives the same."""
-    return "perdure_" + hashlib.md5(schema.encode(), usedforsecurity=False).hexdigest()
+_LETTERS: dict[type[Hint], str] = {
+    TurnsHint: "t",
+    ActivitiesHint: "a",
+    CancelHint: "c",
+    FinishedHint: "f",
+    ChangedHint: "w",
+}
+_RESYNC = "r"
+
+
+def channels_of(schema: str) -> dict[str, str]:
+    """Names of the channels of a schema, by the letter of the kind of hint."""
+    digest = hashlib.md5(schema.encode(), usedforsecurity=False).hexdigest()
+    return {letter: f"perdure_{digest}_{letter}" for letter in _LETTERS.values()}
 
 
 class HintBoard:
@@ -63,12 +77,13 @@ class HintBoard:
     def __init__(self, target: Target, calls: Calls, schema: str, *, listen: bool) -> None:
         self._target = target
         self._calls = calls
-        self._channel = channel_of(schema)
+        self._channels = channels_of(schema)
         self._is_listening_wanted = listen
         self._pending: dict[str, None] = {}
         self._has_pending = asyncio.Event()
         self._is_told = asyncio.Event()
         self._listeners: set[_Listener] = set()
+        self._listeners_changed = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._teller_pid = 0
         self._is_closed = False
@@ -94,10 +109,11 @@ class HintBoard:
                     "hints", f"the task to {name} has died: {error!r}", retryable=False
                 ) from error
 
-    async def hints(self) -> AsyncIterator[Hint]:
-        """Yield hints until the board closes."""
-        listener = _Listener()
+    async def hints(self, kinds: Collection[type[Hint]] | None = None) -> AsyncIterator[Hint]:
+        """Yield hints of these kinds (None: all) until the board closes."""
+        listener = _Listener(_LETTERS.values() if kinds is None else [_LETTERS[k] for k in kinds])
         self._listeners.add(listener)
+        self._listeners_changed.set()
         try:
             if self._is_listening_wanted:
                 self._supervise("listen", self._listen_forever)
@@ -155,7 +171,7 @@ class HintBoard:
                     if connection is None or connection.is_closed():
                         connection = await self._target.connect()
                         self._teller_pid = connection.get_server_pid()
-                    await connection.fetch(self._calls.send_hints, _payloads(lines))
+                    await connection.fetch(self._calls.send_hints, *self._payloads(lines))
                     failures = 0
                     if not self._pending:
                         self._is_told.set()
@@ -178,11 +194,18 @@ class HintBoard:
             try:
                 connection = await self._target.connect()
                 lost = asyncio.Event()
-                connection.add_termination_listener(_setter(lost))
-                await connection.add_listener(self._channel, self._hear)
-                failures = 0
-                self._offer(["r"])  # whatever was told before we listened
-                await lost.wait()
+                connection.add_termination_listener(_setter(lost, self._listeners_changed))
+                heard: set[str] = set()
+                while not lost.is_set():
+                    self._listeners_changed.clear()
+                    wanted = {letter for each in self._listeners for letter in each.letters}
+                    for letter in sorted(wanted - heard):
+                        await connection.add_listener(self._channels[letter], self._hear)
+                    failures = 0
+                    if wanted - heard:
+                        self._offer([_RESYNC])  # whatever was told before we listened
+                    heard |= wanted
+                    await self._listeners_changed.wait()
                 _log.warning("the connection for hints was lost")
             except _LOST as error:
                 _log.warning("hints cannot be heard: %s", error)
@@ -195,6 +218,14 @@ class HintBoard:
         if pid != self._teller_pid:
             self._offer(str(payload).split("\n"))
 
+    def _payloads(self, lines: Iterable[str]) -> tuple[Sequence[str], Sequence[str]]:
+        by_letter: dict[str, list[str]] = {}
+        for line in lines:
+            by_letter.setdefault(line[0], []).append(line)
+        payloads = {letter: _cut(each) for letter, each in by_letter.items()}
+        channels = [self._channels[letter] for letter, each in payloads.items() for _ in each]
+        return channels, [payload for each in payloads.values() for payload in each]
+
     def _offer(self, lines: Sequence[str]) -> None:
         for listener in self._listeners:
             listener.add(lines)
@@ -203,15 +234,20 @@ class HintBoard:
 class _Listener:
     """What one reader has not read yet, each line once."""
 
-    __slots__ = ("_lines", "_ready")
+    __slots__ = ("_lines", "_ready", "letters")
 
-    def __init__(self) -> None:
+    def __init__(self, letters: Iterable[str]) -> None:
+        self.letters = frozenset(letters)
         self._lines: dict[str, None] = {}
         self._ready = asyncio.Event()
 
     def add(self, lines: Sequence[str]) -> None:
+        letters = self.letters
+        lines = [line for line in lines if line[:1] in letters or line == _RESYNC]
+        if not lines:
+            return
         if len(self._lines) + len(lines) > _LINES_KEPT_MAX:
-            self._lines = {"r": None}
+            self._lines = {_RESYNC: None}
         else:
             self._lines.update(dict.fromkeys(lines))
         self._ready.set()
@@ -228,9 +264,10 @@ class _Listener:
         return lines
 
 
-def _setter(event: asyncio.Event) -> Callable[[object], None]:
+def _setter(*events: asyncio.Event) -> Callable[[object], None]:
     def on_end(_connection: object) -> None:
-        event.set()
+        for event in events:
+            event.set()
 
     return on_end
 
@@ -239,25 +276,6 @@ async def _drop(connection: Connection | None) -> None:
     if connection is not None and not connection.is_closed():
         with suppress(*_LOST, TimeoutError):
             await connection.close(timeout=_CLOSE_SECONDS_MAX)
-
-
-def lines_of(hint: Hint) -> Sequence[str]:
-    """Write a hint as lines of a payload."""
-    match hint:
-        case TurnsHint():
-            return ("t",)
-        case ActivitiesHint(tags=tags):
-            return [f"a{tag}" for tag in sorted(tags)]
-        case CancelHint(instances=instances):
-            return [f"c{instance}" for instance in sorted(instances)]
-        case FinishedHint(instances=instances):
-            return [f"f{instance}" for instance in sorted(instances)]
-        case ChangedHint():
-            return ("w",)
-        case ResyncHint():
-            return ("r",)
-        case _:
-            assert_never(hint)
 
 
 def _hints_of(lines: Iterable[str]) -> Sequence[Hint]:
@@ -277,14 +295,14 @@ def _hints_of(lines: Iterable[str]) -> Sequence[Hint]:
                 hints.append(FinishedHint(frozenset(InstanceId(line) for line in rest)))
             case "w":
                 hints.append(ChangedHint())
-            case "r":
+            case "r":  # _RESYNC
                 hints.append(ResyncHint())
             case _:
                 pass  # of a release to come, or somebody else's
     return hints
 
 
-def _payloads(lines: Iterable[str]) -> Sequence[str]:
+def _cut(lines: Iterable[str]) -> Sequence[str]:
     payloads: list[str] = []
     chunk: list[str] = []
     size = 0

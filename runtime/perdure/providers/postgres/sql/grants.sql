@@ -11,16 +11,16 @@ declare
     'perdure_executor fetch_activities_v1', 'perdure_executor finish_activities_v1',
     'perdure_executor renew_activities_v1', 'perdure_executor abandon_activities_v1',
     'perdure_executor enqueue_v1', 'perdure_executor announce_v1', 'perdure_executor withdraw_v1',
-    'perdure_executor ping_v1', 'perdure_executor send_hints_v1',
+    'perdure_executor ping_v1',
     'perdure_replay fetch_turns_v1', 'perdure_replay commit_turns_v1',
     'perdure_replay renew_turns_v1', 'perdure_replay abandon_turns_v1',
     'perdure_replay read_history_v1', 'perdure_replay announce_v1', 'perdure_replay withdraw_v1',
-    'perdure_replay ping_v1', 'perdure_replay send_hints_v1',
+    'perdure_replay ping_v1',
     'perdure_client enqueue_v1', 'perdure_client control_v1', 'perdure_client read_instances_v1',
     'perdure_client list_instances_v1', 'perdure_client read_history_v1',
     'perdure_client read_activities_v1', 'perdure_client read_backlog_v1',
     'perdure_client read_executors_v1', 'perdure_client read_changes_v1',
-    'perdure_client ping_v1', 'perdure_client send_hints_v1',
+    'perdure_client ping_v1',
     'perdure_admin allow_tags_v1', 'perdure_admin expire_early_v1'
   ];
   v_grant text;
