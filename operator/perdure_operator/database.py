@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, Self
 
 from perdure.errors import ConfigurationError, ProviderError
@@ -38,6 +38,7 @@ _RETRY_SECONDS = 2.0
 _PING_SECONDS = 5.0
 _POLL_SECONDS = 2.0
 _CHANGES_MAX = 1000
+_LOG_AGAIN = timedelta(seconds=30)
 _LINGER_SECONDS = 20.0
 _BATCH_MAX = 500
 
@@ -70,6 +71,7 @@ class Database:
         self._code_seen: dict[CodeId, float] = {}
         self._tags_seen: dict[str, float] = {}
         self._cursor = 0
+        self._logged_at = datetime.min.replace(tzinfo=UTC)
         self._look = asyncio.Event()
 
     @property
@@ -110,12 +112,12 @@ class Database:
     def failed(self, error: BaseException) -> None:
         """Note that the database did not do what was asked."""
         message = str(error) or type(error).__name__
-        if self.down is None:
+        now = _now()
+        is_news = self.down is None or now - self._logged_at > _LOG_AGAIN
+        self.down = DatabaseDown(self.down.since if self.down else now, message)
+        if is_news:
+            self._logged_at = now
             _log.warning("the database does not answer: %s", message)
-            self.down = DatabaseDown(_now(), message)
-        elif self.down.message != message:
-            _log.warning("the database does not answer: %s", message)
-            self.down = DatabaseDown(self.down.since, message)
 
     async def _watch_health(self, on_return: Callable[[], None]) -> None:
         while True:

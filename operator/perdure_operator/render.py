@@ -312,7 +312,7 @@ def _field_variable(name: str, path: str) -> Object:
 def _resources(pool: Pool) -> JsonValue:
     resources: Object = dict(pool.spec.template.resources or {})
     if "requests" not in resources:
-        resources["requests"] = {"cpu": "50m", "memory": "128Mi"}
+        resources["requests"] = {"cpu": "25m", "memory": "64Mi"}
     if isinstance(pool, ExecutorPoolResource) and (gpu := pool.spec.gpu):
         limits = resources.get("limits")
         resources["limits"] = {
