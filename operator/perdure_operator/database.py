@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Protocol, Self
 
 from perdure.errors import ConfigurationError, ProviderError
@@ -70,6 +71,7 @@ class Database:
         self.fleet: Fleet | None = None
         self._code_seen: dict[CodeId, float] = {}
         self._tags_seen: dict[str, float] = {}
+        self._kinds_seen: dict[tuple[str, str], float] = {}
         self._cursor = 0
         self._logged_at = datetime.min.replace(tzinfo=UTC)
         self._look = asyncio.Event()
@@ -180,13 +182,17 @@ class Database:
                 self._code_seen.update(dict.fromkeys(live.info.code, now))
             else:
                 self._tags_seen.update(dict.fromkeys(live.info.tags, now))
+                kinds = product(live.info.tags, live.info.activities)
+                self._kinds_seen.update(dict.fromkeys(kinds, now))
         self._code_seen = _recent(self._code_seen, now)
         self._tags_seen = _recent(self._tags_seen, now)
+        self._kinds_seen = _recent(self._kinds_seen, now)
         return Fleet(
             executors=tuple(executors),
             backlog=tuple(backlog),
             code=frozenset(self._code_seen),
             tags=frozenset(self._tags_seen),
+            kinds=frozenset(self._kinds_seen),
         )
 
     async def read_instances(

@@ -55,6 +55,8 @@ class Fleet:
     """What replayers could run lately: one that restarts is not missed at once."""
     tags: frozenset[str] = frozenset()
     """What executors served lately."""
+    kinds: frozenset[tuple[str, str]] = frozenset()
+    """Tag and name of the activities that executors served lately and have the code of."""
 
     def can_replay(self, name: str, version: str | None) -> bool:
         """Tell whether some replayer has the code."""

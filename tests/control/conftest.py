@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
-FLEET = Fleet(code=frozenset({CodeId("hello", "1.0.0")}), tags=frozenset({"", "io"}))
+FLEET = Fleet(
+    code=frozenset({CodeId("hello", "1.0.0")}),
+    tags=frozenset({"", "io"}),
+    kinds=frozenset({("", "embed"), ("io", "embed")}),
+)
 
 
 def manifest(**spec: Any) -> dict[str, Any]:

@@ -410,6 +410,15 @@ def test_untagged_work_without_a_pool_is_named_too() -> None:
     assert "includeUntagged" in found.message
 
 
+def test_an_activity_whose_code_no_executor_of_its_tag_has_is_named() -> None:
+    instance = info(InstanceId("i"), InstanceStatus.RUNNING)
+    fleet = Fleet(code=FLEET.code, tags=FLEET.tags, kinds=frozenset({("io", "pack")}))
+    found = find_block(instance, [_waiting("io")], fleet, NOW)
+    assert found is not None
+    assert found.waiting_on == "activity embed: no executor"
+    assert "'embed'; they have pack" in found.message
+
+
 def test_a_run_that_the_engine_parked_is_stalled_at_once(running: World) -> None:
     block = Block("Nondeterminism", "hello.py:3 awaited 'a', history has 'b'")
     running.change(running.current, InstanceStatus.BLOCKED, block=block)

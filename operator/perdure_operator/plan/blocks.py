@@ -47,6 +47,8 @@ def find_block(
         is_due = not activity.leased and activity.due_at <= now
         if is_due and activity.tag not in fleet.tags:
             return _no_executor(activity, fleet)
+        if is_due and (activity.tag, activity.name) not in fleet.kinds:
+            return _no_code(activity, fleet)
     return None
 
 
@@ -87,6 +89,17 @@ def _no_executor(activity: OpenActivity, fleet: Fleet) -> Obstacle:
         f"activity {activity.name!r} waits for tag {activity.tag!r}, which no executor serves "
         f"({served}): make an ExecutorPool with that tag",
         f"tag {activity.tag}: no executor",
+    )
+
+
+def _no_code(activity: OpenActivity, fleet: Fleet) -> Obstacle:
+    tag = f"tag {activity.tag!r}" if activity.tag != UNTAGGED else "untagged activities"
+    known = sorted(name for tag, name in fleet.kinds if tag == activity.tag)
+    return Obstacle(
+        Reason.NO_EXECUTOR,
+        f"no executor of {tag} has the code of activity {activity.name!r}; they have "
+        f"{_listed(known) or 'none'}: add it to the code of an ExecutorPool",
+        f"activity {activity.name}: no executor",
     )
 
 
