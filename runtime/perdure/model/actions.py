@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 
 from perdure.model.ids import InstanceId, JsonText, OperationId
 from perdure.model.policy import Retry
+from perdure.model.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ScheduleActivity:
     """Give an activity to the executors that serve its tag."""
 

@@ -51,8 +51,8 @@ JSON_CONFIG = ConfigDict(
 )
 
 _UNTYPED: Any = object()
-_EXACT: frozenset[Any] = frozenset({str, int, bool})
-"""Types whose values, if of exactly that type, need no converter."""
+EXACT: frozenset[Any] = frozenset({str, int, bool})
+"""Types whose values, if of exactly that type, need no converter: a microsecond saved each."""
 
 
 def alone(as_type: Any) -> Any:
@@ -67,27 +67,30 @@ class _Adapter:
     dataclass does not; such a type travels inside a one-tuple, whose brackets are cut off.
     """
 
-    __slots__ = ("_adapter", "_wrapped")
+    __slots__ = ("_serialize", "_validate", "_wrapped")
 
     def __init__(self, as_type: Any) -> None:
         self._wrapped = False
         try:
-            self._adapter: TypeAdapter[Any] = TypeAdapter(as_type, config=JSON_CONFIG)
+            adapter: TypeAdapter[Any] = TypeAdapter(as_type, config=JSON_CONFIG)
         except PydanticUserError as error:
             if error.code != "type-adapter-config-unused":
                 raise
-            self._adapter = TypeAdapter(alone(as_type), config=JSON_CONFIG)
+            adapter = TypeAdapter(alone(as_type), config=JSON_CONFIG)
             self._wrapped = True
+        # The adapter's own methods of these names pass a dozen defaults on: twice the time.
+        self._serialize = adapter.serializer.to_json
+        self._validate = adapter.validator.validate_json
 
     def dump(self, value: object) -> bytes:
         if self._wrapped:
-            return self._adapter.dump_json((value,), warnings="error")[1:-1]
-        return self._adapter.dump_json(value, warnings="error")
+            return self._serialize((value,), warnings="error")[1:-1]
+        return self._serialize(value, warnings="error")
 
     def load(self, text: str) -> Any:
         if self._wrapped:
-            return self._adapter.validate_json(f"[{text}]")[0]
-        return self._adapter.validate_json(text)
+            return self._validate(f"[{text}]")[0]
+        return self._validate(text)
 
 
 _adapters: dict[Any, _Adapter] = {}
@@ -132,7 +135,9 @@ def encode(value: object, as_type: Any = _UNTYPED, *, what: str = "value") -> Js
         PayloadError: `what` does not fit the type, has no JSON form, or is too large.
     """
     try:
-        if as_type is _UNTYPED or as_type is Any or (type(value) is as_type and as_type in _EXACT):
+        if type(value) is as_type and as_type in EXACT:
+            data = to_json(value)
+        elif as_type is _UNTYPED or as_type is Any:
             data = to_json(value, bytes_mode="base64", inf_nan_mode="constants")
         else:
             data = _adapter(as_type).dump(value)
@@ -324,6 +329,7 @@ def decode_started(text: JsonText) -> StartedBody:
     data = decode_object(text, what="a stored start")
     try:
         parent = data.get("parent")
+        carried = data.get("carried")
         return StartedBody(
             name=data["name"],
             version=data.get("version"),
@@ -335,9 +341,11 @@ def decode_started(text: JsonText) -> StartedBody:
                 parent["execution"],
                 OperationId(parent["operation"]),
             ),
-            carried=tuple(
+            carried=()
+            if carried is None
+            else tuple(
                 CarriedEvent(item["name"], raw_json(item["data"]) if "data" in item else None)
-                for item in data.get("carried", ())
+                for item in carried
             ),
             custom_status=raw_json(data["custom_status"]) if "custom_status" in data else None,
         )

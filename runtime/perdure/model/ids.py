@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NewType
 
 InstanceId = NewType("InstanceId", str)
@@ -27,6 +28,27 @@ NAME_BYTES_MAX = 253
 TAG_BYTES_MAX = 63
 UNTAGGED = ""
 """The tag of an activity that names none."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def fault_of(text: str, bytes_max: int) -> str | None:
+    """Say why a text can be no id and no name, as a predicate; None if it can.
+
+    Checked where somebody gives one: storage, which cannot hold all of these, meets it only with
+    the whole turn or call that it came in.
+    """
+    if text.isascii() and text.isprintable() and 0 < len(text) <= bytes_max:
+        return None
+    size = len(text.encode(errors="replace"))
+    if not 0 < size <= bytes_max:
+        return f"has {size} bytes of UTF-8; it needs 1 to {bytes_max}"
+    if _CONTROL.search(text):
+        return "has a control character; leave it out"
+    if _SURROGATE.search(text):
+        return "has half of a surrogate pair, which is not text; decode its source again"
+    return None
 
 
 def child_instance_id(parent: InstanceId, execution: int, operation: OperationId) -> InstanceId:

@@ -26,6 +26,7 @@ from enum import IntEnum, StrEnum
 
 from perdure.model.failure import Failure
 from perdure.model.ids import InstanceId, JsonText, OperationId
+from perdure.model.values import value
 
 
 class RecordKind(IntEnum):
@@ -43,7 +44,7 @@ class RecordKind(IntEnum):
     TERMINATED = 21
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Record:
     """One row of an instance's history."""
 
@@ -85,7 +86,7 @@ class CarriedEvent:
     data: JsonText | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StartedBody:
     """Why and with what an execution started."""
 
@@ -101,7 +102,7 @@ class StartedBody:
     """What the last execution had set."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ending:
     """How an execution ended, with what it returned or why it failed."""
 

@@ -13,7 +13,6 @@ A reader refuses a kind of action that it does not know.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -39,6 +38,7 @@ from perdure.model.codec import encode_failure, failure_of, json_string, raw_jso
 from perdure.model.ids import InstanceId, JsonText, OperationId
 from perdure.model.policy import Retry
 from perdure.model.records import Ending, Outcome
+from perdure.model.values import value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["TurnBody", "decode_turn", "encode_turn"]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TurnBody:
     """One turn: what it consumed, when it was, and what it decided."""
 
@@ -70,12 +70,18 @@ _quoted: Callable[[str], str] = lru_cache(maxsize=4096)(json_string)
 """Names, tags and source lines: few, and met over and over."""
 
 
+@lru_cache(maxsize=64)
+def _moment(at: datetime) -> str:
+    """Write a time; all turns of one fetch share theirs."""
+    return at.isoformat()
+
+
 # ------------------------------------------------------------------------- writing
 
 
 def encode_turn(body: TurnBody) -> JsonText:
     """Encode the body of a `TURN` record."""
-    head = f'{{"upto":{body.upto},"now":"{body.now.isoformat()}","python":"{body.python}"'
+    head = f'{{"upto":{body.upto},"now":"{_moment(body.now)}","python":"{body.python}"'
     parts = [f'{head},"version":{_quoted(body.version)}']
     if body.build:
         parts.append(f',"build":{_quoted(body.build)}')

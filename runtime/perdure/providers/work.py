@@ -15,6 +15,7 @@ from perdure.model.failure import Failure
 from perdure.model.ids import ExecutorId, InstanceId, JsonText, LeaseToken, OperationId
 from perdure.model.policy import Retry
 from perdure.model.records import Ending, Record, RecordKind, StartedBody
+from perdure.model.values import value
 
 # ----------------------------------------------------------------------------- turns
 
@@ -43,7 +44,7 @@ class FetchTurns:
     code: Sequence[CodeId]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LeasedTurn:
     """One instance to take a turn, with the records that its holder lacks."""
 
@@ -73,7 +74,7 @@ class FetchedTurns:
     next_due: timedelta | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NewActivity:
     """A row for the executors' queue."""
 
@@ -93,7 +94,7 @@ class NewTimer:
     fire_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Message:
     """Something for one instance's history.
 
@@ -112,7 +113,7 @@ class Message:
     """Made by the sender, random: sending again with the same token adds nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NewInstance:
     """What the instance's own row keeps of its start (the rest is in `Message.body`)."""
 
@@ -132,7 +133,7 @@ class CustomStatus:
     value: JsonText | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TurnCommit:
     """Everything one turn decided; applied whole or not at all."""
 
@@ -233,7 +234,7 @@ class FetchActivities:
     """Of the activities that the caller can run; None: any."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class LeasedActivity:
     """One activity to run."""
 
@@ -261,7 +262,7 @@ class FetchedActivities:
     next_due: timedelta | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ActivityCompleted:
     """It returned."""
 
@@ -291,7 +292,7 @@ class ActivityDiscarded:
 type ActivityEnd = ActivityCompleted | ActivityFailed | ActivityRetried | ActivityDiscarded
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ActivityLease:
     """A leased activity, as far as renewing and finishing need to know it."""
 
@@ -301,7 +302,7 @@ class ActivityLease:
     token: LeaseToken
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ActivityResult:
     """How one leased activity ended."""
 
@@ -408,7 +409,7 @@ _TERMINAL = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class InstanceInfo:
     """One instance, as a reader sees it."""
 

@@ -13,7 +13,15 @@ from perdure.errors import PayloadError
 from perdure.model.codec import decode, encode
 from perdure.model.ids import UNTAGGED, InstanceId, JsonText
 from perdure.replay import races
-from perdure.replay.definitions import Activity, OrchestrationDef
+from perdure.replay.definitions import (
+    Activity,
+    OrchestrationDef,
+    checked_instance,
+    checked_name,
+    checked_tag,
+    checked_timeout,
+)
+from perdure.replay.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,7 +119,11 @@ class OrchestrationContext:
         Events are kept from before the start and across continue-as-new, and given out in order
         of arrival, each to one wait. Awaiting raises `PayloadError` if its data does not fit
         `as_type`; the event is consumed all the same.
+
+        Raises:
+            DefinitionError: no event can have that name.
         """
+        checked_name("event", name)
 
         def decode_event(text: JsonText | None) -> Any:
             return decode(text, as_type, what=f"event {name!r}")
@@ -135,8 +147,11 @@ class OrchestrationContext:
 
         Raises:
             PayloadError: an argument does not fit its type or is too large.
+            DefinitionError: `version` is not a semantic version.
         """
         arguments = self._definition.signature.encode(args, kwargs)
+        if version is not None:
+            check_version(self._definition.signature.owner, version)
         return self.engine.continue_as_new(self._definition.name, version, arguments)
 
     def set_custom_status(self, value: object) -> None:
@@ -223,9 +238,14 @@ class OrchestrationContext:
         retry: Retry | None = None,
         timeout: timedelta | None = None,
     ) -> OperationHandle[Any]:
-        what = f"activity {name!r}"
+        what = f"activity {checked_name('activity', name)!r}"
         return self.engine.schedule_activity(
-            name, _by_name(what, arguments), tag, retry, timeout, _decoder(what, result_type)
+            name,
+            _by_name(what, arguments),
+            checked_tag(what, tag),
+            retry,
+            checked_timeout(what, timeout),
+            _decoder(what, result_type),
         )
 
     @overload
@@ -266,10 +286,13 @@ class OrchestrationContext:
         instance_id: str | None = None,
         version: str | None = None,
     ) -> OperationHandle[Any]:
-        what = f"orchestration {name!r}"
-        child = None if instance_id is None else InstanceId(instance_id)
+        what = f"orchestration {checked_name('orchestration', name)!r}"
         return self.engine.start_child(
-            name, version, child, _by_name(what, arguments), _decoder(what, result_type)
+            name,
+            None if version is None else check_version(what, version),
+            checked_instance(what, instance_id),
+            _by_name(what, arguments),
+            _decoder(what, result_type),
         )
 
     def schedule_orchestration(
@@ -281,9 +304,13 @@ class OrchestrationContext:
         version: str | None = None,
     ) -> InstanceId:
         """Start an instance that nobody waits for; return its id."""
-        child = None if instance_id is None else InstanceId(instance_id)
+        name = orchestration if isinstance(orchestration, str) else orchestration.name
+        what = f"orchestration {checked_name('orchestration', name)!r}"
+        child = checked_instance(what, instance_id)
+        if version is not None:
+            check_version(what, version)
         if isinstance(orchestration, str):
-            text = _by_name(f"orchestration {orchestration!r}", arguments)
+            text = _by_name(what, arguments)
             return self.engine.start_detached(orchestration, version, child, text)
         text = orchestration.signature.encode((), arguments or {})
         return self.engine.start_detached(

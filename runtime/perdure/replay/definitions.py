@@ -9,7 +9,6 @@ function stays at hand as `.fn`.
 from __future__ import annotations
 
 import inspect
-import re
 from abc import ABC, abstractmethod
 from asyncio import CancelledError
 from copy import copy
@@ -19,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, Self, cast, overload
 from perdure.errors import DefinitionError, ForbiddenCallError
 from perdure.model.codec import decode, encode
 from perdure.model.ids import (
+    INSTANCE_ID_BYTES_MAX,
     NAME_BYTES_MAX,
     TAG_BYTES_MAX,
     UNTAGGED,
     InstanceId,
     JsonText,
     OperationId,
+    fault_of,
 )
 from perdure.replay.current import CURRENT, forbid_in_collector
 from perdure.replay.signature import Signature, locals_of_caller
@@ -46,7 +47,6 @@ class _Unset:
 
 
 _UNSET = _Unset()
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class ActivityContext(ABC):
@@ -220,9 +220,9 @@ class Activity[**P, R](_Definition[P, R]):
         self.wants_context = _wants(fn, "ActivityContext", ActivityContext)
         super().__init__(fn, name, has_context=self.wants_context, locals_=locals_ or {})
         self.is_async = inspect.iscoroutinefunction(fn)
-        self.tag = _checked_tag(self.signature.owner, tag)
+        self.tag = checked_tag(self.signature.owner, tag)
         self.retry = retry
-        self.timeout = _checked_timeout(self.signature.owner, timeout)
+        self.timeout = checked_timeout(self.signature.owner, timeout)
 
     @property
     def fn(self) -> Callable[..., Any]:
@@ -255,11 +255,11 @@ class Activity[**P, R](_Definition[P, R]):
         """Return a copy that asks for another tag, retry policy, or time for one attempt."""
         other = copy(self)
         if not isinstance(tag, _Unset):
-            other.tag = _checked_tag(self.signature.owner, tag)
+            other.tag = checked_tag(self.signature.owner, tag)
         if not isinstance(retry, _Unset):
             other.retry = retry
         if not isinstance(timeout, _Unset):
-            other.timeout = _checked_timeout(self.signature.owner, timeout)
+            other.timeout = checked_timeout(self.signature.owner, timeout)
         return other
 
 
@@ -330,7 +330,7 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
         """
         other = copy(self)
         if not isinstance(instance_id, _Unset):
-            other.asked_instance = None if instance_id is None else InstanceId(instance_id)
+            other.asked_instance = checked_instance(self.signature.owner, instance_id)
         if not isinstance(version, _Unset):
             other.asked_version = (
                 None if version is None else check_version(self.signature.owner, version)
@@ -494,27 +494,35 @@ def _wants(fn: Callable[..., Any], name: str, kind: type[object]) -> bool:
 
 def checked_name(kind: str, name: str) -> str:
     """Refuse a name that cannot be stored or shown."""
-    size = len(name.encode(errors="replace"))
-    if not name or size > NAME_BYTES_MAX or _CONTROL.search(name):
-        msg = (
-            f"{kind} name {name[:80]!r} cannot be: it needs 1 to {NAME_BYTES_MAX} bytes of UTF-8 "
-            "without control characters"
-        )
+    if fault := fault_of(name, NAME_BYTES_MAX):
+        msg = f"{kind} name {name[:80]!r} cannot be: it {fault}"
         raise DefinitionError(msg)
     return name
 
 
-def _checked_tag(owner: str, tag: str) -> str:
-    if len(tag.encode(errors="replace")) > TAG_BYTES_MAX or _CONTROL.search(tag) or "," in tag:
-        msg = (
-            f"{owner}: tag {tag[:80]!r} cannot be: it may have {TAG_BYTES_MAX} bytes of UTF-8 at "
-            "most, without commas and control characters"
-        )
+def checked_instance(owner: str, instance_id: str | None) -> InstanceId | None:
+    """Refuse an id that no instance can have."""
+    if instance_id is None:
+        return None
+    if fault := fault_of(instance_id, INSTANCE_ID_BYTES_MAX):
+        msg = f"{owner}: instance id {instance_id[:80]!r} cannot be: it {fault}"
+        raise DefinitionError(msg)
+    return InstanceId(instance_id)
+
+
+def checked_tag(owner: str, tag: str) -> str:
+    """Refuse a tag that cannot be stored, or named in a list of tags."""
+    fault = fault_of(tag, TAG_BYTES_MAX) if tag != UNTAGGED else None
+    if "," in tag:
+        fault = "has a comma, which separates tags"
+    if fault:
+        msg = f"{owner}: tag {tag[:80]!r} cannot be: it {fault}"
         raise DefinitionError(msg)
     return tag
 
 
-def _checked_timeout(owner: str, timeout: timedelta | float | None) -> timedelta | None:
+def checked_timeout(owner: str, timeout: timedelta | float | None) -> timedelta | None:
+    """Refuse a time for one attempt that is none."""
     if timeout is None:
         return None
     found = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
