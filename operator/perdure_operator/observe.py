@@ -138,7 +138,8 @@ class Eyes:
             return InputMissing(f"there is no {where}: create it; the run starts by itself then")
         text = field_of(found, "data", reference.key)
         if not isinstance(text, str):
-            keys = sorted(str(key) for key in (field_of(found, "data") or {}))  # type: ignore[union-attr]
+            data = field_of(found, "data")
+            keys = sorted(data) if isinstance(data, dict) else []
             return InputMissing(
                 f"{where} has no key {reference.key!r}; it has {', '.join(keys) or 'none'}"
             )

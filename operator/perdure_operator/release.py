@@ -63,9 +63,9 @@ async def _stop(cluster: Cluster, namespace: str, deployment: str) -> None:
 
 
 async def _release(cluster: Cluster, item: Object) -> int:
-    meta = item.get("metadata")
-    finalizers = meta.get("finalizers") if isinstance(meta, dict) else None
-    if not isinstance(meta, dict) or FINALIZER not in (finalizers or []):  # type: ignore[operator]
+    meta, finalizers = item.get("metadata"), field_of(item, "metadata", "finalizers")
+    is_held = isinstance(finalizers, list) and FINALIZER in finalizers
+    if not isinstance(meta, dict) or not is_held:
         return 0
     body: Object = {
         "apiVersion": API_VERSION,

@@ -108,10 +108,10 @@ def test_other_code_is_another_pod() -> None:
 
 
 def test_a_gpu_is_asked_for_and_its_taint_tolerated() -> None:
-    found = render(pool(tags=["gpu"], gpu={"count": 2}), None, DEFAULTS)
+    found: Any = render(pool(tags=["gpu"], gpu={"count": 2}), None, DEFAULTS)
     assert container(found)["resources"]["limits"] == {"nvidia.com/gpu": "2"}
     assert pod(found)["tolerations"][0]["key"] == "nvidia.com/gpu"
-    assert found["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0  # type: ignore[call-overload,index]
+    assert found["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0
 
 
 def test_the_template_comes_on_top() -> None:
