@@ -115,7 +115,7 @@ def test_delete_cancels_and_lets_go_of_the_object(
     name = run["metadata"]["name"]
     cluster.apply(run)
     cluster.until("the body runs", lambda: cluster.traces(key))
-    instance = cluster.status(name)["instanceId"]
+    instance = cluster.until("it is shown", lambda: cluster.status(name)["instanceId"])
     cluster.kubectl("delete", "orchestration", name, "--timeout=30s")
     assert cluster.until("the body stopped", lambda: cluster.traces(key)[1])
     assert cluster.instance(instance)["status"] == "Cancelled"
