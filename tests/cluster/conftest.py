@@ -200,13 +200,19 @@ class Cluster:
 
     def sql(self, query: str, **values: str) -> list[list[str]]:
         """Ask the release's own Postgres, as its superuser; a value is `:'name'` in the query."""
-        pod = self.ready(_POSTGRES)[0]["metadata"]["name"]
-        text = self.kubectl(
-            *("exec", "-i", pod, "--", "sh", "-c", 'exec psql -h /tmp -U perdure "$@"', "psql"),
-            *("-v", "ON_ERROR_STOP=1", "-qAtX", "-F", "\t"),
-            *(part for name, value in values.items() for part in ("-v", f"{name}={value}")),
-            stdin=query,
-        )
+
+        def ask() -> tuple[str]:
+            pod = self.ready(_POSTGRES)[0]["metadata"]["name"]
+            text = self.kubectl(
+                *("exec", "-i", pod, "--", "sh", "-c", 'exec psql -h /tmp -U perdure "$@"', "psql"),
+                *("-v", "ON_ERROR_STOP=1", "-qAtX", "-F", "\t"),
+                *(part for name, value in values.items() for part in ("-v", f"{name}={value}")),
+                stdin=query,
+            )
+            return (text,)
+
+        # It may be on its way back, and the way to it goes through the kubelet.
+        (text,) = self.until("the database answers", ask, seconds=30)
         return [line.split("\t") for line in text.splitlines()]
 
     def traces(self, key: str) -> list[list[str]]:
