@@ -17,7 +17,7 @@ import logging
 import random
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from perdure.dispatch.commits import PoisonError, abandonment, to_commit
 from perdure.dispatch.settings import TurnSettings
 from perdure.dispatch.storage import Alarm, Pulse, Storage
 from perdure.dispatch.turn_thread import TurnThread
-from perdure.errors import ProviderError
+from perdure.errors import PerdureError, ProviderError
 from perdure.model.ids import ExecutorId, InstanceId, LeaseToken
 from perdure.model.records import Outcome, Record
 from perdure.providers.protocol import Provider
@@ -213,6 +213,7 @@ class TurnDispatcher:
 
     async def _find_executions(self, turns: Sequence[_Turn]) -> None:
         missing: list[_Turn] = []
+        lookups: Counter[str] = Counter()
         for turn in turns:
             leased = turn.leased
             turn.cached = self._cache.take(leased.instance, leased.execution)
@@ -228,7 +229,9 @@ class TurnDispatcher:
                     turn.cached = None
                 turn.records = leased.records
                 found = "opened"
-            self._metrics.count("perdure_execution_lookups_total", found)
+            lookups[found] += 1
+        for found, count in lookups.items():
+            self._metrics.count("perdure_execution_lookups_total", found, by=count)
         if missing:
             gate = asyncio.Semaphore(self._settings.reloads_at_once)
             await asyncio.gather(*(self._reload(turn, gate) for turn in missing))
@@ -347,7 +350,7 @@ class TurnDispatcher:
             outcomes = await self._storage.persist(
                 "commit_turns", partial(self._storage.provider.commit_turns, commits)
             )
-        except ProviderError as error:
+        except PerdureError as error:
             # Something in there cannot be stored, ever: find out what, and do the rest.
             if len(turns) > 1:
                 for turn in turns:
@@ -356,16 +359,25 @@ class TurnDispatcher:
             turns[0].error = error
             await self._abandon([self._refusal(turns[0])], turns, outcome="abandoned")
             return
+        settled: Counter[tuple[str, str]] = Counter()
+        ended: Counter[tuple[str, str]] = Counter()
         for turn, commit, outcome in zip(turns, commits, outcomes, strict=True):
+            settled[turn.leased.name, outcome.value] += 1
+            if outcome is CommitOutcome.COMMITTED and commit.ending is not None:
+                ended[turn.leased.name, commit.ending.outcome.value] += 1
             self._settle(turn, commit, outcome)
+        # Counted for the batch: to count each turn would take as long as a small decision.
+        for labels, count in settled.items():
+            self._metrics.count("perdure_turns_total", *labels, by=count)
+        for labels, count in ended.items():
+            self._metrics.count("perdure_executions_ended_total", *labels, by=count)
+        self._metrics.observe_all("perdure_turn_seconds", [turn.seconds for turn in turns])
         self._metrics.set("perdure_executions_cached", len(self._cache))
         self._metrics.set("perdure_history_records_longest", self._longest)
 
     def _settle(self, turn: _Turn, commit: TurnCommit, outcome: CommitOutcome) -> None:
         leased = turn.leased
         is_newest = self._release(turn)
-        self._metrics.count("perdure_turns_total", leased.name, outcome.value)
-        self._metrics.observe("perdure_turn_seconds", turn.seconds)
         cached, turn.cached = turn.cached, None
         if outcome is CommitOutcome.LOST:
             self._metrics.count("perdure_leases_lost_total", "turn")
@@ -385,7 +397,6 @@ class TurnDispatcher:
             self._alarm.ring()
 
     def _tell_ending(self, turn: _Turn, commit: TurnCommit, outcome: Outcome) -> None:
-        self._metrics.count("perdure_executions_ended_total", turn.leased.name, outcome.value)
         if _LOG.isEnabledFor(logging.DEBUG):
             extra = {**_about(turn), "outcome": outcome.value}
             extra["orchestration_version"] = commit.version
