@@ -118,10 +118,23 @@ async def test_starting_many(client: Client) -> None:
     assert [result.count for result in results] == list(range(1, 31))
 
 
-@pytest.mark.parametrize("bad", ["", "x" * 254, "a\nb", "a::b"])
+@pytest.mark.parametrize("bad", ["", "x" * 254, "a\nb", "a::b", "a\udc80"])
 async def test_ids_that_cannot_be(client: Client, bad: str) -> None:
     with pytest.raises(CallerError, match="Instance id"):
         await client.start(fulfil, Order("tea"), instance_id=bad)
+
+
+@pytest.mark.parametrize("bad", ["", "x" * 254, "a\0b", "a\udc80"])
+async def test_what_cannot_be_stored_is_refused_before_it_is_sent(client: Client, bad: str) -> None:
+    for call in (client.get, client.history, client.cancel, client.terminate, client.suspend):
+        with pytest.raises(CallerError, match="Instance id"):
+            await call(bad)
+    with pytest.raises(CallerError, match="Instance id"):
+        await client.raise_event(bad, "word")
+    with pytest.raises(CallerError, match="Event name"):
+        await client.raise_event("any", bad)
+    with pytest.raises(PayloadError, match="the reason of a cancellation holds half of a surro"):
+        await client.cancel("any", "because \udc80")
 
 
 async def test_arguments_are_checked_where_they_are_made(client: Client) -> None:

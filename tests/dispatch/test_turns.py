@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perdure.dispatch import ActivitySettings, TurnDispatcher, TurnSettings
-from perdure.errors import OrchestrationError, ProviderError
+from perdure.errors import OrchestrationError, PayloadError, ProviderError
 from perdure.executor import LocalRuntime
 from perdure.model.ids import InstanceId
 from perdure.model.records import RecordKind
@@ -99,7 +99,14 @@ async def exits(_ctx: OrchestrationContext) -> None:
     raise SystemExit(3)
 
 
-REGISTRY = Registry(exits, step, chain, naps, fails, parent, counts_down, waits, spins)
+@orchestration
+async def twins(ctx: OrchestrationContext) -> list[str]:
+    one = chain.options(instance_id=f"{ctx.instance_id}-twin")
+    results = await asyncio.gather(one("a", 1), one("b", 1), return_exceptions=True)
+    return [str(result) for result in results]
+
+
+REGISTRY = Registry(twins, exits, step, chain, naps, fails, parent, counts_down, waits, spins)
 
 
 def total(metrics: Metrics, name: str, **labels: str) -> float:
@@ -138,6 +145,14 @@ async def test_timers_children_failures_and_new_executions(provider: PostgresPro
         assert (await countdown.status()).execution == 4
         with pytest.raises(OrchestrationError, match="ended as Failed: ValueError: as it should"):
             await (await local.client.start(fails)).result(timeout=20)
+
+
+async def test_of_two_children_of_one_id_the_second_fails(provider: PostgresProvider) -> None:
+    async with LocalRuntime(provider, REGISTRY) as local:
+        twin = await local.client.start(twins)
+        first, second = await twin.result(timeout=20)
+        assert first == "1"
+        assert "belongs to another instance" in second
 
 
 async def test_what_memory_has_dropped_is_read_again(provider: PostgresProvider) -> None:
@@ -294,6 +309,35 @@ class Forgetful(PostgresProvider):
         outcomes = await super().enqueue(messages)
         self._lose("enqueue")
         return outcomes
+
+
+class Choosy(PostgresProvider):
+    """Storage that cannot hold anything of some instances."""
+
+    async def commit_turns(self, commits: Sequence[TurnCommit]) -> Sequence[CommitOutcome]:
+        for commit in commits:
+            if commit.instance.startswith("odd"):
+                raise PayloadError(f"commit_turns: {commit.instance} cannot be stored")
+        return await super().commit_turns(commits)
+
+
+async def test_a_turn_that_cannot_be_stored_blocks_its_run_alone(
+    database_url: str, eventually: Eventually
+) -> None:
+    await migrate(database_url)
+    async with Choosy(database_url) as provider, LocalRuntime(provider, REGISTRY) as local:
+        odd = [await local.client.start(chain, "odd", 2, instance_id=f"odd-{n}") for n in range(3)]
+        even = [await local.client.start(chain, f"even-{n}", 2) for n in range(3)]
+        assert [await handle.result(timeout=20) for handle in even] == [2] * 3
+        for handle in odd:
+            await eventually(
+                lambda instance=handle.instance_id: is_status(
+                    provider, instance, InstanceStatus.BLOCKED
+                )
+            )
+            info = await handle.status()
+            assert info.block is not None
+            assert f"{handle.instance_id} cannot be stored" in info.block.message
 
 
 async def test_lost_answers_cost_a_retry_and_repeat_nothing(

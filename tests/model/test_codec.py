@@ -106,6 +106,13 @@ def test_without_a_type_the_values_own_decides() -> None:
     assert text == '{"at":"2026-01-01T00:00:00Z","inner":{"blob":"AA==","amounts":[]},"p":[1,2]}'
 
 
+def _nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("value", "as_type", "expected"),
     [
@@ -118,11 +125,27 @@ def test_without_a_type_the_values_own_decides() -> None:
         (object(), Any, "of type object has no JSON form"),
         ("x" * PAYLOAD_BYTES_MAX, str, r"is 2,097,154 bytes of JSON; the limit is 2,097,152"),
         (1, type("Odd", (), {}), "values of type Odd have no JSON form"),
+        pytest.param(
+            10**4300, int, "an integer of more than 4,300 digits; send it as text", id="long"
+        ),
+        (["x" * 3000, 10**4300], Any, "an integer of more than 4,300 digits"),
+        (_nested(181), Any, "nested deeper than 180 levels; flatten it"),
     ],
 )
 def test_what_cannot_be_encoded_is_refused(value: Any, as_type: Any, expected: str) -> None:
     with pytest.raises(PayloadError, match=f"^the value.*{expected}|{expected}"):
         encode(value, as_type, what="the value")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [_nested(180), 10**4299, "1" * 9000, [[n] for n in range(9000)]],
+    ids=["deep", "long", "text", "wide"],
+)
+def test_what_is_barely_possible_comes_back_from_within_a_start(value: Any) -> None:
+    parent = ParentLink(InstanceId("p"), 1, OperationId("0:1"))
+    body = StartedBody("run", None, encode(value), parent=parent)
+    assert decode(decode_started(encode_started(body)).input, object) == value
 
 
 def test_text_that_looks_like_a_nan_is_text() -> None:

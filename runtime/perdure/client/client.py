@@ -15,7 +15,12 @@ from functools import partial
 from typing import Any, Literal, Self, cast, overload
 
 from perdure.client.handle import InstanceHandle
-from perdure.client.instance_ids import checked_instance_id, new_instance_id
+from perdure.client.instance_ids import (
+    checked_event_name,
+    checked_instance_id,
+    new_instance_id,
+    stored_instance_id,
+)
 from perdure.client.waiting import Waiting
 from perdure.errors import (
     CallerError,
@@ -24,7 +29,7 @@ from perdure.errors import (
     InstanceFinishedError,
     InstanceNotFoundError,
 )
-from perdure.model.codec import decode, encode, encode_started, json_string
+from perdure.model.codec import decode, encode, encode_started
 from perdure.model.events import Event, events_of
 from perdure.model.ids import InstanceId, JsonText, LeaseToken
 from perdure.model.records import RecordKind, StartedBody
@@ -258,7 +263,9 @@ class Client:
     def get_handle(self, instance_id: str) -> InstanceHandle[Any]: ...
     def get_handle(self, instance_id: str, result_type: Any = object) -> InstanceHandle[Any]:
         """Return a handle on an instance, whether it exists or not."""
-        return InstanceHandle(self, InstanceId(instance_id), partial(decode, as_type=result_type))
+        return InstanceHandle(
+            self, stored_instance_id(instance_id), partial(decode, as_type=result_type)
+        )
 
     # ------------------------------------------------------------------ sending
 
@@ -269,12 +276,13 @@ class Client:
             InstanceFinishedError: The instance has ended.
             InboxFullError: Too many messages wait for it.
             PayloadError: `data` has no JSON form.
+            CallerError: No event can have that name, or no instance that id.
         """
         outcome = await self._messages.submit(
             Message(
-                InstanceId(instance_id),
+                stored_instance_id(instance_id),
                 RecordKind.EVENT_RAISED,
-                ref=name,
+                ref=checked_event_name(name),
                 body=encode(data, what=f"the data of event {name!r}"),
                 token=_token(),
             )
@@ -296,9 +304,9 @@ class Client:
         """Ask an instance to cancel; nothing happens to one that has ended."""
         await self._messages.submit(
             Message(
-                InstanceId(instance_id),
+                stored_instance_id(instance_id),
                 RecordKind.CANCEL_REQUESTED,
-                body=JsonText(json_string(reason)),
+                body=encode(reason, what="the reason of a cancellation"),
                 token=_token(),
             )
         )
@@ -330,7 +338,9 @@ class Client:
         await self._command(instance_id, ControlVerb.RESUME, "")
 
     async def _command(self, instance_id: str, verb: ControlVerb, reason: str) -> None:
-        outcome = await self._commands.submit(Control(InstanceId(instance_id), verb, reason))
+        outcome = await self._commands.submit(
+            Control(stored_instance_id(instance_id), verb, reason)
+        )
         if outcome is ControlOutcome.NOT_FOUND:
             raise InstanceNotFoundError(f"No instance has id {instance_id!r}")
         if outcome is ControlOutcome.FINISHED and verb is not ControlVerb.TERMINATE:
@@ -342,18 +352,18 @@ class Client:
 
     async def get(self, instance_id: str) -> InstanceInfo:
         """Read one instance; raises `InstanceNotFoundError`."""
-        info = await self._reads.submit(InstanceId(instance_id))
+        info = await self._reads.submit(stored_instance_id(instance_id))
         if info is None:
             raise InstanceNotFoundError(f"No instance has id {instance_id!r}")
         return info
 
     async def wait_ended(self, instance_id: str) -> InstanceInfo:
         """Wait until an instance has ended, however it did; raises `InstanceNotFoundError`."""
-        return await self._waiting.ended(InstanceId(instance_id))
+        return await self._waiting.ended(stored_instance_id(instance_id))
 
     async def history(self, instance_id: str, *, execution: int | None = None) -> tuple[Event, ...]:
         """Read the events of one execution, or of all; raises `InstanceNotFoundError`."""
-        instance = InstanceId(instance_id)
+        instance = stored_instance_id(instance_id)
         records = await self._patience.persist(
             lambda: self._provider.read_history(instance, execution=execution)
         )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 
 from perdure.errors import CallerError
-from perdure.model.ids import INSTANCE_ID_BYTES_MAX, InstanceId
+from perdure.model.ids import INSTANCE_ID_BYTES_MAX, NAME_BYTES_MAX, InstanceId, fault_of
 
-__all__ = ["checked_instance_id", "new_instance_id"]
+__all__ = ["checked_event_name", "checked_instance_id", "new_instance_id", "stored_instance_id"]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CHILD_MARK = "::"
 
 
@@ -29,19 +27,34 @@ def checked_instance_id(given: str) -> InstanceId:
     """Return an id that a caller chose.
 
     Raises:
-        CallerError: It is empty, too long, has control characters, or looks like a child's.
+        CallerError: It is empty, too long, is not plain text, or looks like a child's.
     """
-    size = len(given.encode(errors="replace"))
-    if not given or size > INSTANCE_ID_BYTES_MAX:
-        raise CallerError(
-            f"Instance id {given[:40]!r} has {size} bytes of UTF-8; "
-            f"it needs 1 to {INSTANCE_ID_BYTES_MAX}"
-        )
-    if _CONTROL.search(given):
-        raise CallerError(f"Instance id {given!r} has a control character; leave it out")
+    stored_instance_id(given)
     if _CHILD_MARK in given:
         raise CallerError(
             f"Instance id {given!r} has {_CHILD_MARK!r}, which marks the ids of children: "
             "use another separator"
         )
     return InstanceId(given)
+
+
+def stored_instance_id(given: str) -> InstanceId:
+    """Return an id that an instance may have, a child's included.
+
+    Raises:
+        CallerError: It is empty, too long, or is not plain text.
+    """
+    if fault := fault_of(given, INSTANCE_ID_BYTES_MAX):
+        raise CallerError(f"Instance id {given[:40]!r} {fault}")
+    return InstanceId(given)
+
+
+def checked_event_name(name: str) -> str:
+    """Return the name of an event.
+
+    Raises:
+        CallerError: It is empty, too long, or is not plain text.
+    """
+    if fault := fault_of(name, NAME_BYTES_MAX):
+        raise CallerError(f"Event name {name[:40]!r} {fault}")
+    return name

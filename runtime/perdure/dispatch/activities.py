@@ -27,7 +27,7 @@ from perdure.dispatch.attempts import Attempt, Decision, Verdict
 from perdure.dispatch.body_threads import BodyThreads
 from perdure.dispatch.settings import ActivitySettings
 from perdure.dispatch.storage import Alarm, Pulse, Storage
-from perdure.errors import NotRegisteredError, ProviderError
+from perdure.errors import NotRegisteredError, PerdureError, ProviderError
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import ExecutorId, InstanceId, LeaseToken
 from perdure.providers.protocol import Provider
@@ -314,7 +314,7 @@ class ActivityDispatcher:
             outcomes = await self._storage.persist(
                 "finish_activities", partial(self._storage.provider.finish_activities, results)
             )
-        except ProviderError as error:
+        except PerdureError as error:
             await self._finish_apart(batch, error)
             return
         for ended, outcome in zip(batch, outcomes, strict=True):
@@ -328,7 +328,7 @@ class ActivityDispatcher:
                 self._metrics.count("perdure_leases_lost_total", "activity")
                 _LOG.warning("a result was refused: the lease is over", extra=attempt.about())
 
-    async def _finish_apart(self, batch: Sequence[_Ended], error: ProviderError) -> None:
+    async def _finish_apart(self, batch: Sequence[_Ended], error: PerdureError) -> None:
         """Something in there cannot be stored, ever: find out what, and do the rest."""
         if len(batch) > 1:
             for single in batch:

@@ -23,7 +23,7 @@ from perdure.model.actions import (
 )
 from perdure.model.codec import encode_failure, encode_started
 from perdure.model.failure import Failure, FailureCategory
-from perdure.model.ids import InstanceId, JsonText, OperationId
+from perdure.model.ids import JsonText, OperationId
 from perdure.model.records import Ending, Outcome, ParentLink, RecordKind, StartedBody
 from perdure.providers.work import (
     AbandonTurn,
@@ -66,7 +66,7 @@ class _Sorted:
         self.cancel_activities: list[tuple[OperationId, str]] = []
         self.timers: list[NewTimer] = []
         self.cancel_timers: list[OperationId] = []
-        self.children: dict[InstanceId, Message] = {}
+        self.children: list[Message] = []
         self.cancels: list[Message] = []
         self.detached: list[Message] = []
         self.custom_status: CustomStatus | None = None
@@ -83,10 +83,11 @@ def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
         _sort(sorted_, leased, action)
     messages = sorted_.detached
     if result.ending is None:
-        messages += [*sorted_.children.values(), *sorted_.cancels]
+        messages += [*sorted_.children, *sorted_.cancels]
     else:
         sorted_.activities, sorted_.timers = [], []
-        messages += [m for m in sorted_.cancels if m.instance not in sorted_.children]
+        unborn = {child.instance for child in sorted_.children}
+        messages += [m for m in sorted_.cancels if m.instance not in unborn]
         answer = _answer(leased, result.parent, result.ending)
         if answer is not None:
             messages.append(answer)
@@ -129,7 +130,7 @@ def _sort(sorted_: _Sorted, leased: LeasedTurn, action: Action) -> None:
             sorted_.cancel_timers.append(action.operation)
         case StartChild():
             link = ParentLink(leased.instance, leased.execution, action.operation)
-            sorted_.children[action.instance] = _start(action, link)
+            sorted_.children.append(_start(action, link))
         case CancelChild():
             body = JsonText(json.dumps(action.reason, ensure_ascii=False))
             sorted_.cancels.append(Message(action.instance, RecordKind.CANCEL_REQUESTED, body=body))

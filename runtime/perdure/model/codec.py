@@ -13,6 +13,7 @@ kept, one per type, for as long as the process lives.
 
 from __future__ import annotations
 
+import re
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,6 +39,7 @@ __all__ = [
     "encode_started",
     "json_string",
     "raw_json",
+    "storable",
 ]
 
 PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
@@ -49,6 +51,15 @@ JSON_CONFIG = ConfigDict(
     ser_json_inf_nan="constants",  # so that they show, and can be refused
     arbitrary_types_allowed=False,
 )
+
+_DEPTH_MAX = 180
+"""Levels of lists and objects in a value; the reader takes 201, and records take some."""
+_RECORDS_BEFORE, _RECORDS_AFTER = b"[" * 21, b"]" * 21
+_DIGITS_MAX = 4_300
+"""Digits of an integer, by Python and by the reader alike."""
+_DIGIT = re.compile(rb"[0-9]")
+_UNSUSPICIOUS_BYTES = _DEPTH_MAX
+"""Shorter data can be neither too deep nor too long a number."""
 
 _UNTYPED: Any = object()
 EXACT: frozenset[Any] = frozenset({str, int, bool})
@@ -147,16 +158,32 @@ def encode(value: object, as_type: Any = _UNTYPED, *, what: str = "value") -> Js
 
 
 def checked(data: bytes, what: str) -> JsonText:
-    """Refuse encoded data that is too large or is not JSON after all (NaN, Infinity)."""
+    """Refuse encoded data that is too large, is not JSON after all, or could not be read back."""
     if len(data) > PAYLOAD_BYTES_MAX:
         raise PayloadError(too_large(what, len(data)))
     if b"NaN" in data or b"Infinity" in data:
-        try:
-            from_json(data, allow_inf_nan=False)
-        except ValueError as error:
-            msg = f"{what} holds a NaN or an infinite number, which JSON cannot carry; use None"
-            raise PayloadError(msg) from error
+        _read_back(data, what)
+    elif len(data) > _UNSUSPICIOUS_BYTES:
+        brackets = data.count(b"[") + data.count(b"{")
+        # A number that is too long has a digit at one of these places, wherever it begins.
+        if brackets > _DEPTH_MAX or _DIGIT.search(data[_DIGITS_MAX::_DIGITS_MAX]):
+            _read_back(data, what)
     return JsonText(data.decode())
+
+
+def _read_back(data: bytes, what: str) -> None:
+    """Read it as it will be read, within the records that will hold it."""
+    try:
+        from_json(_RECORDS_BEFORE + data + _RECORDS_AFTER, allow_inf_nan=False)
+    except ValueError as error:
+        if "recursion limit" in str(error):
+            why = f"is nested deeper than {_DEPTH_MAX} levels; flatten it"
+        elif "number out of range" in str(error):
+            why = f"holds an integer of more than {_DIGITS_MAX:,} digits; send it as text"
+        else:
+            why = "holds a NaN or an infinite number, which JSON cannot carry; use None"
+        msg = f"{what} {why}"
+        raise PayloadError(msg) from error
 
 
 def too_large(what: str, size: int) -> str:
@@ -251,21 +278,21 @@ def raw_json(value: object) -> JsonText:
 
 def encode_failure(failure: Failure) -> JsonText:
     """Encode a failure with its causes."""
-    kind, message = json_string(_clean(failure.type)), json_string(_clean(failure.message))
+    kind, message = json_string(storable(failure.type)), json_string(storable(failure.message))
     parts = [f'{{"category":"{failure.category}","type":{kind},"message":{message}']
     if not failure.retryable:
         parts.append(',"retryable":false')
     if failure.details is not None:
         parts.append(f',"details":{failure.details}')
     if failure.traceback is not None:
-        parts.append(f',"traceback":{json_string(_clean(failure.traceback))}')
+        parts.append(f',"traceback":{json_string(storable(failure.traceback))}')
     if failure.cause is not None:
         parts.append(f',"cause":{encode_failure(failure.cause)}')
     parts.append("}")
     return JsonText("".join(parts))
 
 
-def _clean(text: str) -> str:
+def storable(text: str) -> str:
     """Make any text storable: an error must not be lost because its message is odd."""
     if text.isascii() and "\0" not in text:
         return text

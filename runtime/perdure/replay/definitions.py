@@ -525,7 +525,11 @@ def checked_timeout(owner: str, timeout: timedelta | float | None) -> timedelta 
     """Refuse a time for one attempt that is none."""
     if timeout is None:
         return None
-    found = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    try:
+        found = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    except (OverflowError, ValueError):  # infinite, not a number, or longer than history
+        msg = f"{owner}: timeout is {timeout} s, which is no time; for no end, set none"
+        raise DefinitionError(msg) from None
     if found <= timedelta(0):
         msg = f"{owner}: timeout is {found.total_seconds()} s; it must be more than 0"
         raise DefinitionError(msg)

@@ -236,7 +236,11 @@ class Engine:
 
     def start_timer(self, timer: DurableTimer, delay: float) -> None:
         """Ask for a timer that wakes a callback."""
-        operation = self._create_timer(timedelta(seconds=delay))
+        try:
+            span = timedelta(seconds=delay)
+        except OverflowError:
+            raise ValueError(_too_late(delay)) from None
+        operation = self._create_timer(span)
         timer.operation = operation
         self.open[operation] = timer
 
@@ -252,8 +256,7 @@ class Engine:
         try:
             fire_at = self.now + delay
         except OverflowError:
-            msg = f"a timer of {delay.total_seconds()} s ends after the year 9999"
-            raise ValueError(msg) from None
+            raise ValueError(_too_late(delay.total_seconds())) from None
         self._fresh_timers[operation] = len(self.actions)
         self.actions.append(CreateTimer(operation, delay, fire_at, line))
         return operation
@@ -413,6 +416,10 @@ class Engine:
         """Return the events that nobody has waited for, oldest first."""
         kept = sorted((item for queue in self._events.values() for item in queue), key=_order)
         return tuple(event for _, event in kept)
+
+
+def _too_late(seconds: float) -> str:
+    return f"a timer of {seconds} s ends after the year 9999; for no end, set no timeout"
 
 
 def _order(item: tuple[int, CarriedEvent]) -> int:

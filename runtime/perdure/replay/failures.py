@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["activity_error", "explain_foreign", "failure_from", "orchestration_error"]
 
 TRACEBACK_CHARACTERS_MAX = 16 * 1024
+MESSAGE_CHARACTERS_MAX = 16 * 1024
 _CAUSES_MAX = 16
 _LEAVES_SHOWN_MAX = 8
 
@@ -51,7 +52,7 @@ def failure_from(error: BaseException) -> Failure:
 
 
 def _describe(error: BaseException, depth: int) -> Failure:
-    message, kind, retryable, details = str(error), type(error).__name__, True, None
+    message, kind, retryable, details = _text(error), type(error).__name__, True, None
     category = FailureCategory.APPLICATION
     if isinstance(error, ApplicationError):
         kind = error.type or kind
@@ -61,13 +62,24 @@ def _describe(error: BaseException, depth: int) -> Failure:
         category, retryable = FailureCategory.CONFIGURATION, False
     leaves = _leaves(error)
     if isinstance(error, BaseExceptionGroup):
-        shown = "; ".join(f"{type(e).__name__}: {e}" for e in leaves[:_LEAVES_SHOWN_MAX])
+        shown = "; ".join(f"{type(e).__name__}: {_text(e)}" for e in leaves[:_LEAVES_SHOWN_MAX])
         more = "; …" if len(leaves) > _LEAVES_SHOWN_MAX else ""
         message = f"{message.rpartition(' (')[0]} ({len(leaves)}): {shown}{more}"
         cause = _chain(leaves, depth)
     else:
         cause = _cause(error, depth)
     return Failure(category, kind, message, retryable, details, None, cause)
+
+
+def _text(error: BaseException) -> str:
+    """Read an error's message: its class is user code, and its length anybody's."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  of an error on its way out
+        return "(the text of this error cannot be had)"
+    if len(text) <= MESSAGE_CHARACTERS_MAX:
+        return text
+    return f"{text[:MESSAGE_CHARACTERS_MAX]}… [of {len(text):,} characters]"
 
 
 def _details(error: ApplicationError) -> JsonText | None:

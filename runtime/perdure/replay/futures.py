@@ -13,6 +13,8 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from perdure.model.codec import storable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from contextvars import Context
@@ -76,7 +78,8 @@ class OperationHandle[R](DurableFuture[R]):
         """Withdraw the operation; False if it is done already."""
         if self.done():
             return False
-        self._engine.withdraw(self, str(msg) if msg else "its result is no longer awaited")
+        reason = storable(str(msg)) if msg else "its result is no longer awaited"
+        self._engine.withdraw(self, reason)
         return super().cancel(msg=msg)
 
     def deliver(self, body: JsonText | None) -> None:

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Never, NoReturn, TypedDict, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, SchemaSerializer, to_json
+from pydantic_core.core_schema import CoreConfig
 
 from perdure.errors import DefinitionError, PayloadError
 from perdure.model.codec import (
@@ -53,6 +54,7 @@ class Signature:
         "_exact",
         "_hints",
         "_locals",
+        "_serializer",
         "fn",
         "names",
         "owner",
@@ -78,6 +80,7 @@ class Signature:
         self.fn = fn
         self._locals = locals_
         self._adapter: TypeAdapter[Any] | None = None
+        self._serializer: SchemaSerializer | None = None
         self._exact: tuple[Any, ...] | None = None
         self._hints: dict[str, Any] = {}
         self.returns: Any = Any
@@ -119,6 +122,9 @@ class Signature:
         except PayloadError as error:
             msg = f"{self.owner}: its result cannot be stored: {error}"
             raise DefinitionError(msg) from error
+        # pydantic reads how to write a NaN from the converter, not from the `TypedDict`.
+        config = CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="constants")
+        self._serializer = SchemaSerializer(self._adapter.core_schema, config)
         types = tuple(fields.values())
         if self.positional == self.names and all(isinstance(t, type) and t in EXACT for t in types):
             self._exact = types
@@ -170,7 +176,8 @@ class Signature:
             PayloadError: an argument does not fit its type, or they are too large; named.
             TypeError: an argument is missing, unknown or given twice; named.
         """
-        adapter = self._adapter or self.resolve()
+        if self._serializer is None:
+            self.resolve()
         positional = self.positional
         if kwargs or len(args) != len(self.names) or len(args) != len(positional):
             values = self._bind(args, kwargs)
@@ -180,12 +187,17 @@ class Signature:
             if tuple(map(type, args)) == self._exact and not kwargs:
                 data = to_json(values)  # no warnings to look out for, which cost a microsecond
             else:
-                data = adapter.serializer.to_json(values, warnings="error")
+                serializer = cast("SchemaSerializer", self._serializer)
+                data = serializer.to_json(values, warnings="error")
         except (PydanticSerializationError, ValueError, TypeError):
             data = self._encode_each(values)
         if len(data) > PAYLOAD_BYTES_MAX:
             raise PayloadError(self._largest(values, len(data)))
-        return checked(data, f"the arguments of {self.owner}")
+        try:
+            return checked(data, f"the arguments of {self.owner}")
+        except PayloadError:
+            self._encode_each(values)  # names the argument
+            raise
 
     def _bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
         """Match arguments with parameters, as Python does, but say whose they are."""
