@@ -65,7 +65,7 @@ class ActivityVerbs(Base):
             )
         )[0]
         if answer["is_due"]:
-            self._board.post(("t",))
+            self._board.post(("t",), items=len(results))
         return batch.restore(
             [FinishOutcome.RECORDED if code else FinishOutcome.LOST for code in answer["outcomes"]]
         )

@@ -7,6 +7,9 @@ The process that caused a hint hands it to its own listeners at once.
 Every kind has a channel of its own, and a process listens to those that it reads: of the hints of
 a step of a chain each process then hears one instead of all, and the others are not woken.
 
+News of a large batch are told at most every few milliseconds: who makes large batches is busy, and
+so are those who would hear. A burst of starts then tells half as often, and makes larger batches.
+
 A payload is lines: the letter of the kind, then a tag or an id where there is one. Ids and tags
 hold no control characters. It is cut below the 8,000 bytes that Postgres takes.
 """
@@ -53,6 +56,9 @@ _LOST = (
     OSError,
 )
 _CLOSE_SECONDS_MAX = 2.0
+_BUSY_FROM = 8
+"""Items of a call from which on its news can wait for a moment."""
+_BUSY_SECONDS = 0.005
 
 
 _LETTERS: dict[type[Hint], str] = {
@@ -81,6 +87,7 @@ class HintBoard:
         self._is_listening_wanted = listen
         self._pending: dict[str, None] = {}
         self._has_pending = asyncio.Event()
+        self._is_urgent = asyncio.Event()
         self._is_told = asyncio.Event()
         self._listeners: set[_Listener] = set()
         self._listeners_changed = asyncio.Event()
@@ -88,8 +95,8 @@ class HintBoard:
         self._teller_pid = 0
         self._is_closed = False
 
-    def post(self, lines: Iterable[str]) -> None:
-        """Tell everybody; returns at once."""
+    def post(self, lines: Iterable[str], *, items: int = 1) -> None:
+        """Tell everybody the news of a call with so many items; returns at once."""
         fresh = list(lines)
         if not fresh or self._is_closed:
             return
@@ -98,6 +105,8 @@ class HintBoard:
         if len(self._pending) < _LINES_KEPT_MAX:
             self._pending.update(dict.fromkeys(fresh))
         self._has_pending.set()
+        if items < _BUSY_FROM:
+            self._is_urgent.set()
         self._is_told.clear()
         self._supervise("tell", self._tell_forever)
 
@@ -161,11 +170,17 @@ class HintBoard:
 
     async def _tell_forever(self) -> None:
         failures = 0
+        told_at = float("-inf")
         connection: Connection | None = None
         try:
             while True:
                 await self._has_pending.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(told_at + _BUSY_SECONDS):
+                        await self._is_urgent.wait()
+                told_at = asyncio.get_running_loop().time()
                 self._has_pending.clear()
+                self._is_urgent.clear()
                 lines, self._pending = list(self._pending), {}
                 try:
                     if connection is None or connection.is_closed():

@@ -53,7 +53,7 @@ class MessageVerbs(Base):
         outcomes = batch.restore([_ENQUEUED[code] for code in rows[0][0]])
         if EnqueueOutcome.ACCEPTED in outcomes:
             watched = any(m.start is not None and m.start.watched for m in messages)
-            self._board.post(("t", "w") if watched else ("t",))
+            self._board.post(("t", "w") if watched else ("t",), items=len(messages))
         return outcomes
 
     async def control(self, commands: Sequence[Control]) -> Sequence[ControlOutcome]:

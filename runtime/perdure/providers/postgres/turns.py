@@ -104,7 +104,7 @@ class TurnVerbs(Base):
             lines.append("t")
         if answer["is_changed"]:
             lines.append("w")
-        self._board.post(lines)
+        self._board.post(lines, items=len(commits))
 
     async def renew_turns(self, leases: Sequence[TurnLease], lease: timedelta) -> Sequence[Renewed]:
         """Extend leases to `lease` from now."""
