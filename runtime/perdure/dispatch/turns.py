@@ -304,6 +304,8 @@ class TurnDispatcher:
 
     def _warn_of_length(self, turn: _Turn, before: int, after: int) -> None:
         self._longest = max(self._longest, after)
+        if after < _WARN_AT[0] * self._settings.history_records_max:
+            return
         for part in _WARN_AT:
             mark = part * self._settings.history_records_max
             if before < mark <= after:
