@@ -354,6 +354,31 @@ async def other_processes_are_told_what_to_look_at(w: World) -> None:
 
 
 @check()
+async def readers_hear_the_kinds_that_they_asked_for(w: World) -> None:
+    async with w.storage.open() as other:
+        ends = cast("AsyncGenerator[Hint]", other.hints([FinishedHint]))
+        turns = cast("AsyncGenerator[Hint]", other.hints([TurnsHint]))
+        async with aclosing(ends), aclosing(turns):
+            assert await anext(ends) == ResyncHint()
+            first = await anext(turns)  # a kind that nobody asked for before
+            assert first == ResyncHint()
+            await w.start("a")
+            await _until(turns, lambda hint: hint == TurnsHint())
+            await w.end(await w.turn())
+            ended = FinishedHint(frozenset({InstanceId("a")}))
+            async with asyncio.timeout(HINT_SECONDS_MAX):
+                heard = [hint async for hint in _up_to(ends, ended)]
+            assert set(heard) <= {ResyncHint(), ended}
+
+
+async def _up_to(hints: AsyncGenerator[Hint], last: Hint) -> AsyncGenerator[Hint]:
+    async for hint in hints:
+        yield hint
+        if hint == last:
+            return
+
+
+@check()
 async def hints_end_with_the_provider(w: World) -> None:
     async with w.storage.open() as other:
         stream = cast("AsyncGenerator[Hint]", other.hints())
