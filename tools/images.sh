@@ -116,7 +116,9 @@ package_image() { # IMAGE BASE DOCKERFILE
   resolve_wheels
   context=$(mktemp -d "$CACHE/context.tmp.XXXXXX")
   cp -rl "$WHEELS" "$context/wheels"
-  logged package "building the package's wheel" "$UV" build --quiet --wheel --out-dir "$context/package"
+  # The project's own interpreter: left to itself uv may go and look for one on the network.
+  [ -x .venv/bin/python ] || tools/bootstrap.sh python
+  logged package "building the package's wheel" "$UV" build --quiet --wheel --python .venv/bin/python --out-dir "$context/package"
   build "$1" "$inputs" "$context" "$3" "BASE=$2"
   rm -rf "$context"
 }
