@@ -103,3 +103,31 @@ async def test_an_id_that_cannot_be_is_refused(cli: Cli, instance: str) -> None:
     assert ended.code == ExitCode.USAGE
     assert ended.err.startswith("error: Instance id")
     assert (await cli("list")).out == ""
+
+
+@pytest.mark.parametrize("words", [("list",), ("db", "migrate"), ("db", "status")])
+async def test_a_url_that_is_none_is_the_callers_mistake(cli: Cli, words: tuple[str, ...]) -> None:
+    ended = await cli(*words, "--database-url", "mysql://u:secret@localhost/db")
+    assert ended.code == ExitCode.USAGE
+    assert "the database URL cannot be" in ended.err
+    assert "postgresql://user:password@host:port/database" in ended.err
+    assert "secret" not in ended.err
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("event", "raise", "--ahead", "later", ""), "Event name"),
+        (("event", "raise", "--ahead", "", "go"), "Instance id"),
+        (("event", "raise", "--ahead", "later", "go", "NaN"), "holds a NaN"),
+        (("cancel", "x" * 300), "Instance id"),
+        (("get", ""), "Instance id"),
+    ],
+)
+async def test_what_could_not_be_stored_is_refused(
+    cli: Cli, words: tuple[str, ...], expected: str
+) -> None:
+    ended = await cli(*words)
+    assert ended.code == ExitCode.USAGE
+    assert expected in ended.err

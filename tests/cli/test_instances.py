@@ -162,7 +162,9 @@ async def test_a_suspended_instance_goes_on_when_resumed(cli: Cli) -> None:
     assert await _status(cli, "w1") == "Suspended"
     assert (await cli("suspend", "w1")).out == "w1: nothing to suspend\n"
     await cli("event", "raise", "w1", "word", "{}")
-    assert (await cli("result", "w1", "--timeout", "0.3")).code == ExitCode.TIMED_OUT
+    waited = await cli("result", "w1", "--timeout", "0.3")
+    assert waited.code == ExitCode.TIMED_OUT
+    assert waited.err.endswith("it is Suspended until resumed: perdure resume w1\n")
     assert (await cli("resume", "w1")).out == "w1: resumed\n"
     assert (await cli("result", "w1", "--timeout", "20")).code == ExitCode.OK
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import asyncpg
 import pytest
 
-from perdure.errors import PayloadError, PerdureError, ProviderError
+from perdure.errors import ConfigurationError, PayloadError, PerdureError, ProviderError
 from perdure.model.ids import ExecutorId, InstanceId, JsonText, LeaseToken, OperationId
 from perdure.model.records import RecordKind
 from perdure.providers.postgres import PostgresProvider, migrate
@@ -323,3 +323,11 @@ def test_a_driver_that_lost_track_of_a_connection_is_asked_again_on_another() ->
     said = translate("verb", asyncpg.InternalClientError("cannot switch to state 12"))
     assert isinstance(said, ProviderError)
     assert said.retryable
+
+
+async def test_a_url_that_is_none_is_not_waited_for() -> None:
+    provider = PostgresProvider("mysql://u:secret@localhost/db")
+    with pytest.raises(ConfigurationError, match="the database URL cannot be") as raised:
+        async with provider:
+            await provider.ping()
+    assert "secret" not in str(raised.value)

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from perdure.client.instance_ids import stored_instance_id
 from perdure.errors import ConfigurationError, InstanceNotFoundError
-from perdure.model.ids import InstanceId
 from perdure.providers.postgres import PostgresProvider
 from perdure.providers.protocol import ClientProvider
 from perdure.providers.work import InstanceInfo
@@ -86,7 +86,7 @@ async def read_instance(provider: ClientProvider, instance: str) -> InstanceInfo
     Raises:
         InstanceNotFoundError: There is none of that id; the message tells how to look for it.
     """
-    (info,) = await provider.read_instances([InstanceId(instance)])
+    (info,) = await provider.read_instances([stored_instance_id(instance)])
     if info is None:
         raise InstanceNotFoundError(
             f"No instance has the id {instance!r}. See which there are: perdure list"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, assert_never
 
@@ -13,6 +12,7 @@ from perdure.cli.connection import DatabaseUrlOption, SchemaOption, connect, rea
 from perdure.cli.inputs import parse_value, read_json
 from perdure.cli.output import warn
 from perdure.cli.starting import fresh_token
+from perdure.client.instance_ids import checked_event_name, stored_instance_id
 from perdure.errors import (
     CallerError,
     ConfigurationError,
@@ -20,7 +20,7 @@ from perdure.errors import (
     InstanceFinishedError,
     InstanceNotFoundError,
 )
-from perdure.model.ids import InstanceId, JsonText
+from perdure.model.codec import encode
 from perdure.model.records import RecordKind
 from perdure.providers.protocol import ClientProvider
 from perdure.providers.work import (
@@ -57,9 +57,9 @@ def cancel(
         await _send(
             provider,
             Message(
-                instance=InstanceId(instance),
+                instance=stored_instance_id(instance),
                 kind=RecordKind.CANCEL_REQUESTED,
-                body=JsonText(json.dumps(reason, ensure_ascii=False)),
+                body=encode(reason, what="--reason"),
                 token=fresh_token(),
             ),
         )
@@ -155,10 +155,10 @@ def raise_event(
         outcome = await _send(
             provider,
             Message(
-                instance=InstanceId(instance),
+                instance=stored_instance_id(instance),
                 kind=RecordKind.EVENT_RAISED,
-                ref=name,
-                body=JsonText(json.dumps(value, ensure_ascii=False)),
+                ref=checked_event_name(name),
+                body=encode(value, what=f"the data of event {name!r}"),
                 token=fresh_token(),
             ),
         )
@@ -179,7 +179,7 @@ def _control(
     }[verb]
 
     async def one(provider: ClientProvider, instance: str) -> str:
-        command = Control(instance=InstanceId(instance), verb=verb, reason=reason)
+        command = Control(instance=stored_instance_id(instance), verb=verb, reason=reason)
         (outcome,) = await provider.control([command])
         match outcome:
             case ControlOutcome.DONE:

@@ -15,7 +15,7 @@ from perdure.model.events import Event, events_of
 from perdure.model.ids import InstanceId
 from perdure.model.records import Record
 from perdure.providers.protocol import ClientProvider
-from perdure.providers.work import InstanceInfo
+from perdure.providers.work import InstanceInfo, InstanceStatus
 
 __all__ = ["follow", "wait_until_ended"]
 
@@ -33,6 +33,7 @@ async def wait_until_ended(
         InstanceNotFoundError: There is none of that id.
         ResultTimeoutError: It still ran after `timeout_seconds`; it goes on running.
     """
+    info: InstanceInfo | None = None
     try:
         async with asyncio.timeout(timeout_seconds):
             for pause in _pauses():
@@ -42,9 +43,21 @@ async def wait_until_ended(
                 await asyncio.sleep(pause)
     except TimeoutError as error:
         raise ResultTimeoutError(
-            f"Instance {instance} still ran after {timeout_seconds:g} s; it goes on running"
+            f"Instance {instance} has not ended after {timeout_seconds:g} s{_state_of(info)}"
         ) from error
     raise AssertionError("pauses do not end")
+
+
+def _state_of(info: InstanceInfo | None) -> str:
+    """Say what an instance does instead of ending, and what would make it end."""
+    if info is None:
+        return ""
+    if info.block is not None:
+        why = f"{info.block.reason}: {info.block.message}"
+        return f"; it is Blocked, and stays so until it is mended and resumed: {why}"
+    if info.status is InstanceStatus.SUSPENDED:
+        return f"; it is Suspended until resumed: perdure resume {info.instance}"
+    return f"; it is {info.status.value} and goes on"
 
 
 async def follow(

@@ -133,7 +133,7 @@ async def status(url: str, *, schema: str = "perdure") -> SchemaStatus:
 async def _connect(url: str) -> Connection:
     try:
         connection: Connection = await asyncpg.connect(url, statement_cache_size=0)
-    except (asyncpg.PostgresError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise translate("connect", error) from error
     if connection.get_server_version().major < SERVER_VERSION_MIN:
         found = connection.get_server_version().major
