@@ -121,6 +121,8 @@ async def test_a_url_that_is_none_is_the_callers_mistake(cli: Cli, words: tuple[
         (("event", "raise", "--ahead", "later", ""), "Event name"),
         (("event", "raise", "--ahead", "", "go"), "Instance id"),
         (("event", "raise", "--ahead", "later", "go", "NaN"), "holds a NaN"),
+        (("start", "a\nb"), "orchestration name 'a\\nb' cannot be"),
+        (("start", "greet", "--version", "2"), "version '2' is not a semantic version"),
         (("cancel", "x" * 300), "Instance id"),
         (("get", ""), "Instance id"),
     ],

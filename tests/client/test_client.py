@@ -14,6 +14,7 @@ from perdure.client import Client
 from perdure.client.instance_ids import new_instance_id
 from perdure.errors import (
     CallerError,
+    DefinitionError,
     InstanceExistsError,
     InstanceFinishedError,
     InstanceNotFoundError,
@@ -133,6 +134,10 @@ async def test_what_cannot_be_stored_is_refused_before_it_is_sent(client: Client
         await client.raise_event(bad, "word")
     with pytest.raises(CallerError, match="Event name"):
         await client.raise_event("any", bad)
+    with pytest.raises(DefinitionError, match="orchestration name"):
+        await client.start(bad)
+    with pytest.raises(DefinitionError, match="is not a semantic version"):
+        await client.start_named("fulfil", JsonText("{}"), version=bad)
     with pytest.raises(PayloadError, match="the reason of a cancellation holds half of a surro"):
         await client.cancel("any", "because \udc80")
 

@@ -20,6 +20,8 @@ from perdure.model.ids import InstanceId, LeaseToken
 from perdure.model.records import RecordKind, StartedBody
 from perdure.providers.protocol import ClientProvider
 from perdure.providers.work import EnqueueOutcome, Message, NewInstance, Role
+from perdure.replay.definitions import checked_name
+from perdure.replay.versions import check_version
 
 __all__ = ["enqueue_start", "fresh_id", "fresh_token", "start"]
 
@@ -65,6 +67,9 @@ def start(
         perdure start checkout order=17 --wait --timeout 60
     """
     body = parse_arguments(input_json, arguments or [])
+    checked_name("orchestration", name)
+    if version is not None:
+        check_version(f"orchestration {name!r}", version)
     asyncio.run(
         _start(
             StartedBody(name=name, version=version, input=body),

@@ -49,7 +49,8 @@ from perdure.providers.work import (
     Message,
     NewInstance,
 )
-from perdure.replay.definitions import OrchestrationDef
+from perdure.replay.definitions import OrchestrationDef, checked_name
+from perdure.replay.versions import check_version
 
 __all__ = ["Client", "OnConflict"]
 
@@ -201,7 +202,14 @@ class Client:
         on_conflict: OnConflict = "reject",
         result_type: type[R] = cast("type[Any]", object),  # noqa: B008  `object` as a type of results
     ) -> InstanceHandle[R]:
-        """Start by name with arguments that are JSON already: one object, by parameter name."""
+        """Start by name with arguments that are JSON already: one object, by parameter name.
+
+        Raises:
+            DefinitionError: No orchestration can have that name or version.
+        """
+        checked_name("orchestration", name)
+        if version is not None:
+            check_version(f"orchestration {name!r}", version)
         return await self._start(
             StartedBody(name, version, arguments),
             instance_id,
