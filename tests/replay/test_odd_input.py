@@ -70,7 +70,11 @@ def test_tags_by_name_are_checked_too(tag: str) -> None:
 
 @pytest.mark.parametrize("seconds", [float("inf"), 1e15])
 def test_a_timer_beyond_the_calendar_is_named(seconds: float) -> None:
-    failure = failure_of(lambda _ctx: asyncio.sleep(seconds))
+    async def waits(ctx: OrchestrationContext) -> None:
+        async with asyncio.timeout(seconds):
+            await ctx.wait_event("go")
+
+    failure = failure_of(waits)
     assert failure.message.startswith(f"a timer of {seconds} s ends after the year 9999")
     failure = failure_of(lambda _ctx: hello.options(timeout=seconds)("x"))
     assert failure.message.startswith(f"activity 'hello': timeout is {seconds} s")
