@@ -5,10 +5,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from perdure import ActivityError, OrchestrationContext, Registry, activity, orchestration
+from perdure import (
+    ActivityError,
+    OperationHandle,
+    OrchestrationContext,
+    Registry,
+    activity,
+    orchestration,
+)
 from perdure.model.actions import (
     CancelActivity,
     CancelChild,
@@ -176,7 +184,7 @@ def test_a_cancelled_error_of_ones_own_fails_the_run() -> None:
 def test_cancelling_a_handle_raises_at_once_and_is_recorded() -> None:
     @orchestration
     async def run(ctx: OrchestrationContext) -> str:
-        handles = [work("a"), child(), ctx.schedule_timer(5)]
+        handles: list[OperationHandle[Any]] = [work("a"), child(), ctx.schedule_timer(5)]
         await work("b")
         for handle in handles:
             assert handle.cancel("changed my mind")

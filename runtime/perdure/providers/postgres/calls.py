@@ -40,9 +40,11 @@ class Calls:
         self.announce = call("announce_v1", 12)
         self.withdraw = call("withdraw_v1", 1)
         # To be called on a connection of its own, after the commit: the lock that a notification
-        # takes while it commits would let no two commits go to disk together.
+        # takes while it commits would let no two commits go to disk together. A notification is a
+        # transaction that writes, and nobody needs it after a crash: it does not wait for the disk.
         self.send_hints = (
             "select pg_notify(channel, payload)"
-            " from unnest($1::text[], $2::text[]) h(channel, payload)"
+            " from set_config('synchronous_commit', 'off', true),"
+            " unnest($1::text[], $2::text[]) h(channel, payload)"
         )
         self.ping = call("ping_v1", 0)
