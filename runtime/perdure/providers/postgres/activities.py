@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from perdure.providers.postgres.base import Base
+from perdure.providers.postgres.listen import News
 from perdure.providers.postgres.rows import (
     Sorted,
     lease_row,
@@ -56,15 +57,15 @@ class ActivityVerbs(Base):
         if not results:
             return []
         batch = Sorted(results, key=_activity_order)
-        answer = (
-            await self._call(
-                "finish_activities",
-                self._calls.finish_activities,
-                [result_row(result) for result in batch.items],
-                self._now(),
-            )
-        )[0]
-        if answer["is_due"]:
+        rows, told = await self._call_telling(
+            "finish_activities",
+            (self._calls.finish_activities, self._calls.finish_activities_telling),
+            News(("t",), len(results)),
+            [result_row(result) for result in batch.items],
+            self._now(),
+        )
+        answer = rows[0]
+        if answer["is_due"] and not told:
             self._board.post(("t",), items=len(results))
         return batch.restore(
             [FinishOutcome.RECORDED if code else FinishOutcome.LOST for code in answer["outcomes"]]

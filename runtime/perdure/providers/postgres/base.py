@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from perdure.providers.postgres.calls import Calls
 from perdure.providers.postgres.connections import Connections, Target
-from perdure.providers.postgres.listen import HintBoard
+from perdure.providers.postgres.listen import HintBoard, News
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -44,6 +44,7 @@ class Base:
         self._inbox_limit = inbox_limit
         self._keep_early = keep_early
         self._clock = clock
+        self._calls_under_way = 0
 
     async def __aenter__(self) -> Self:
         """Connect; raises `ProviderError` when that fails or the schema is missing."""
@@ -64,7 +65,24 @@ class Base:
 
     async def _call(self, verb: str, query: str, *args: object) -> Sequence[Any]:
         self._board.check()
-        return await self._connections.call(verb, query, *args)
+        self._calls_under_way += 1
+        try:
+            return await self._connections.call(verb, query, *args)
+        finally:
+            self._calls_under_way -= 1
+
+    async def _call_telling(
+        self, verb: str, queries: tuple[str, str], news: News, *args: object
+    ) -> tuple[Sequence[Any], frozenset[str]]:
+        """Call, and tell the news with the very commit where that holds nobody up.
+
+        `queries` are the plain one and the one that tells. Returns the rows, and which lines were
+        told: the others are to be posted when the call has returned.
+        """
+        told = None if self._calls_under_way else self._board.within(news)
+        if told is None:
+            return await self._call(verb, queries[0], *args), frozenset()
+        return await self._call(verb, queries[1], *args, *told), frozenset(news.lines)
 
     async def ping(self) -> None:
         """Raise `ProviderError` if storage cannot be reached or lacks its schema."""

@@ -20,6 +20,16 @@ class Calls:
             places = ", ".join(f"${number}" for number in range(1, arguments + 1))
             return f"select * from {prefix}.{function}({places})"  # noqa: S608  constants only
 
+        def telling(function: str, arguments: int) -> str:
+            """Say what tells hints, two more arguments, in the very transaction of the call."""
+            places = ", ".join(f"${number}" for number in range(1, arguments + 1))
+            channels, payloads = f"${arguments + 1}::text[]", f"${arguments + 2}::text[]"
+            return (
+                f"select f.*, h.told from {prefix}.{function}({places}) f,"  # noqa: S608  constants only
+                " (select count(pg_notify(u.channel, u.payload)) as told"
+                f" from unnest({channels}, {payloads}) u(channel, payload)) h"
+            )
+
         self.enqueue = call("enqueue_v1", 4)
         self.fetch_turns = call("fetch_turns_v1", 7)
         self.commit_turns = call("commit_turns_v1", 10)
@@ -47,4 +57,7 @@ class Calls:
             " from set_config('synchronous_commit', 'off', true),"
             " unnest($1::text[], $2::text[]) h(channel, payload)"
         )
+        self.enqueue_telling = telling("enqueue_v1", 4)
+        self.commit_turns_telling = telling("commit_turns_v1", 10)
+        self.finish_activities_telling = telling("finish_activities_v1", 2)
         self.ping = call("ping_v1", 0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from perdure.model.codec import encode_failure
 from perdure.model.failure import Failure, FailureCategory
 from perdure.providers.postgres.base import Base
+from perdure.providers.postgres.listen import News
 from perdure.providers.postgres.rows import Sorted, message_row
 from perdure.providers.work import ControlOutcome, ControlVerb, EnqueueOutcome
 
@@ -34,6 +35,11 @@ _CONTROLLED = {
 }
 
 
+_PAUSE_SECONDS = 0.005
+"""Many clients may start at once, each from a process of its own and one by one: those who do so
+without a pause tell after the commit, and the commits of all go to disk together."""
+
+
 class MessageVerbs(Base):
     """Enqueue, control; announce and withdraw."""
 
@@ -42,18 +48,20 @@ class MessageVerbs(Base):
         if not messages:
             return []
         batch = Sorted(messages, key=lambda message: message.instance)
-        rows = await self._call(
+        watched = any(m.start is not None and m.start.watched for m in messages)
+        lines = ("t", "w") if watched else ("t",)
+        rows, told = await self._call_telling(
             "enqueue",
-            self._calls.enqueue,
+            (self._calls.enqueue, self._calls.enqueue_telling),
+            News(lines, len(messages), pause=_PAUSE_SECONDS),
             [message_row(message) for message in batch.items],
             self._keep_early,
             self._inbox_limit,
             self._now(),
         )
         outcomes = batch.restore([_ENQUEUED[code] for code in rows[0][0]])
-        if EnqueueOutcome.ACCEPTED in outcomes:
-            watched = any(m.start is not None and m.start.watched for m in messages)
-            self._board.post(("t", "w") if watched else ("t",), items=len(messages))
+        if EnqueueOutcome.ACCEPTED in outcomes and not told:
+            self._board.post(lines, items=len(messages))
         return outcomes
 
     async def control(self, commands: Sequence[Control]) -> Sequence[ControlOutcome]:

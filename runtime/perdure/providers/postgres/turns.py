@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.model.codec import encode_failure
 from perdure.model.failure import Failure, FailureCategory
 from perdure.providers.postgres.base import Base
+from perdure.providers.postgres.listen import News
 from perdure.providers.postgres.rows import Sorted, leased_turns, turn_rows, until
 from perdure.providers.work import (
     CommitOutcome,
@@ -32,6 +33,15 @@ _ID_TAKEN = encode_failure(
         retryable=False,
     )
 )
+
+
+def _news(commits: Sequence[TurnCommit], rows: TurnRows) -> News:
+    """What these commits change for others, if they are applied; a hint too many does no harm."""
+    lines = [f"f{each.instance}" for each, ended in zip(commits, rows.ended, strict=True) if ended]
+    lines.extend(f"a{tag}" for tag in frozenset[str]().union(*rows.tags))
+    if rows.messages:
+        lines.append("t")
+    return News(lines, len(commits))
 
 
 class TurnVerbs(Base):
@@ -67,44 +77,36 @@ class TurnVerbs(Base):
             return []
         batch = Sorted(commits, key=lambda commit: commit.instance)
         rows = turn_rows(batch.items)
-        answer = (
-            await self._call(
-                "commit_turns",
-                self._calls.commit_turns,
-                rows.locks,
-                rows.turns,
-                rows.activities or None,
-                rows.cancels or None,
-                rows.timers or None,
-                rows.timer_cancels or None,
-                rows.messages or None,
-                _ID_TAKEN,
-                self._keep_early,
-                self._now(),
-            )
-        )[0]
-        self._post_commit(batch.items, rows, answer)
+        news = _news(batch.items, rows)
+        found, told = await self._call_telling(
+            "commit_turns",
+            (self._calls.commit_turns, self._calls.commit_turns_telling),
+            news,
+            rows.locks,
+            rows.turns,
+            rows.activities or None,
+            rows.cancels or None,
+            rows.timers or None,
+            rows.timer_cancels or None,
+            rows.messages or None,
+            _ID_TAKEN,
+            self._keep_early,
+            self._now(),
+        )
+        answer = found[0]
+        self._post_commit(news, told, answer)
         return batch.restore(
             [CommitOutcome.COMMITTED if code else CommitOutcome.LOST for code in answer["outcomes"]]
         )
 
-    def _post_commit(self, commits: Sequence[TurnCommit], rows: TurnRows, answer: Any) -> None:
-        lines: list[str] = []
-        tags: set[str] = set()
-        for commit, code, ended, tagged in zip(
-            commits, answer["outcomes"], rows.ended, rows.tags, strict=True
-        ):
-            if code:
-                tags |= tagged
-                if ended:
-                    lines.append(f"f{commit.instance}")
-        lines.extend(f"a{tag}" for tag in tags)
+    def _post_commit(self, news: News, told: frozenset[str], answer: Any) -> None:
+        lines = [] if told or not any(answer["outcomes"]) else list(news.lines)
         lines.extend(f"c{instance}" for instance in answer["cancelled"] or ())
-        if answer["is_due"]:
+        if answer["is_due"] and "t" not in told:
             lines.append("t")
         if answer["is_changed"]:
             lines.append("w")
-        self._board.post(lines, items=len(commits))
+        self._board.post(lines, items=news.items)
 
     async def renew_turns(self, leases: Sequence[TurnLease], lease: timedelta) -> Sequence[Renewed]:
         """Extend leases to `lease` from now."""
