@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import secrets
+import signal
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -14,6 +15,10 @@ from perdure.testing.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+# A shell that runs tests in the background ignores the interrupt, and so would every process they
+# start: what a test interrupts must hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("perdure", deadline=None, print_blob=True)

@@ -133,7 +133,8 @@ def _sort(sorted_: _Sorted, leased: LeasedTurn, action: Action) -> None:
             sorted_.children.append(_start(action, link))
         case CancelChild():
             body = JsonText(json.dumps(action.reason, ensure_ascii=False))
-            sorted_.cancels.append(Message(action.instance, RecordKind.CANCEL_REQUESTED, body=body))
+            kind, parent = RecordKind.CANCEL_REQUESTED, leased.instance
+            sorted_.cancels.append(Message(action.instance, kind, body=body, parent=parent))
         case StartDetached():
             sorted_.detached.append(_start(action, None))
         case SetCustomStatus():

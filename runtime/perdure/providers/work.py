@@ -111,6 +111,8 @@ class Message:
     """Set if and only if `kind` is `STARTED`."""
     token: LeaseToken | None = None
     """Made by the sender, random: sending again with the same token adds nothing."""
+    parent: InstanceId | None = None
+    """Set on the cancel that a parent sends to its child: dropped if it is somebody else's."""
 
 
 @value(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def message_row(message: Message, turn: int | None = None) -> tuple[object, ...]
     if start is None:
         return (
             *(turn, message.instance, int(message.kind), message.ref, message.body),
-            *(message.execution, message.token, None, None, None, None, None),
+            *(message.execution, message.token, None, None, None, message.parent, None),
         )
     return (
         *(turn, message.instance, int(message.kind), message.ref, message.body),

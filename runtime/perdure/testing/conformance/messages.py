@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from perdure.model.codec import decode_failure, decode_started, encode_failure
@@ -297,6 +298,24 @@ async def a_child_started_and_cancelled_in_one_turn_gets_both(w: World) -> None:
     link = ParentLink(InstanceId("parent"), 1, OperationId("0:1"))
     await w.advance_turn(messages=[w.starting("child", parent=link), w.cancel("child")])
     assert await w.kinds("child") == [RecordKind.STARTED, RecordKind.CANCEL_REQUESTED]
+
+
+@check()
+async def a_parent_cancels_its_own_child_and_nobody_elses_instance(w: World) -> None:
+    await w.start("parent", "stranger")
+    parent = InstanceId("parent")
+    turns = by_id(await w.turns())
+    link = ParentLink(parent, 1, OperationId("0:1"))
+    cancels = [
+        replace(w.cancel(target), parent=parent) for target in ("child", "stranger", "nobody")
+    ]
+    starting = w.starting("child", parent=link)
+    await w.commit(turns["parent"], messages=[starting, *cancels])
+    await w.commit(turns["stranger"])
+    assert (await w.info("child")).cancel_requested
+    assert not (await w.info("stranger")).cancel_requested
+    await w.start("nobody")
+    assert not (await w.info("nobody")).cancel_requested
 
 
 @check()

@@ -3,6 +3,7 @@
 -- The caller holds the locks of the `live` rows of all targets that exist. Returns one outcome for
 -- each message: 1 accepted, 2 kept for an instance that is not there yet, 3 the id is taken,
 -- 4 the instance has ended (or, for the answer of a child, that execution), 5 the inbox is full.
+-- A cancel that names a parent is for an instance of that parent alone; for another it is 4, too.
 -- Instances are made in the order of the messages, which come sorted by instance.
 -- (`offset 0` in this and other functions keeps the planner from turning a look-up for each item into
 -- a join: a join that was planned while a table was small reads all of it when it is large.)
@@ -81,6 +82,10 @@ begin
                  l.next_seq - 1 - l.position - (l.position >= l.first_seq)::int as unread,
                  case
                    when m.kind = 1 then 9
+                   -- A parent cancels its own child, and nobody else's instance of that id.
+                   when m.parent is not null and not exists (
+                     select from instance i where i.id = m.instance and i.parent = m.parent
+                   ) then 4
                    when l.next_seq is null then 2
                    when m.execution <> l.execution then 4
                    when m.token is null then 1
