@@ -18,17 +18,8 @@ from typing import Protocol, Self
 from perdure.errors import ConfigurationError, ProviderError
 from perdure.model.ids import InstanceId
 from perdure.providers.protocol import ClientProvider
-from perdure.providers.work import (
-    ChangedHint,
-    CodeId,
-    FinishedHint,
-    InstanceInfo,
-    LiveExecutor,
-    OpenActivity,
-    ResyncHint,
-    Role,
-    TagBacklog,
-)
+from perdure.providers.reading import InstanceInfo, LiveExecutor, OpenActivity, Role, TagBacklog
+from perdure.providers.work import ChangedHint, CodeId, FinishedHint, ResyncHint
 from perdure_operator.observed import DatabaseDown, Fleet
 
 __all__ = ["Database", "Store"]

@@ -13,7 +13,7 @@ import aiohttp
 
 from perdure.errors import ProviderError
 from perdure.model.ids import InstanceId, JsonText
-from perdure.providers.work import InstanceStatus
+from perdure.providers.reading import InstanceStatus
 from perdure_operator.api.v1alpha1 import (
     ExecutorPoolResource,
     OrchestrationResource,
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from perdure.providers.work import EnqueueOutcome, OpenActivity
+    from perdure.providers.reading import OpenActivity
+    from perdure.providers.work import EnqueueOutcome
     from perdure_operator.api.orchestration import InputSource
     from perdure_operator.cluster import Cluster
     from perdure_operator.database import Database

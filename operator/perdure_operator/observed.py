@@ -10,14 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from perdure.model.ids import JsonText
-    from perdure.providers.work import (
-        CodeId,
-        EnqueueOutcome,
-        InstanceInfo,
-        LiveExecutor,
-        OpenActivity,
-        TagBacklog,
-    )
+    from perdure.providers.reading import InstanceInfo, LiveExecutor, OpenActivity, TagBacklog
+    from perdure.providers.work import CodeId, EnqueueOutcome
     from perdure_operator.api.v1alpha1 import (
         ExecutorPoolResource,
         OrchestrationResource,

@@ -14,7 +14,8 @@ from perdure.executor import LocalRuntime
 from perdure.model.ids import ExecutorId
 from perdure.providers.postgres import PostgresProvider
 from perdure.providers.postgres.migrate import migrate
-from perdure.providers.work import CodeId, ExecutorInfo, Role
+from perdure.providers.reading import ExecutorInfo, Role
+from perdure.providers.work import CodeId
 
 SHOP = """
 import asyncio

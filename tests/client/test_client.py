@@ -28,7 +28,7 @@ from perdure.errors import (
 from perdure.executor import LocalRuntime
 from perdure.model.ids import JsonText
 from perdure.providers.postgres import PostgresProvider, migrate
-from perdure.providers.work import InstanceStatus
+from perdure.providers.reading import InstanceStatus
 from perdure.replay.context import OrchestrationContext
 from perdure.replay.definitions import orchestration
 from perdure.replay.registry import Registry
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from perdure.model.ids import InstanceId
-    from perdure.providers.work import EnqueueOutcome, InstanceInfo, Message
+    from perdure.providers.reading import InstanceInfo
+    from perdure.providers.work import EnqueueOutcome, Message
 
     Eventually = Callable[..., Awaitable[None]]
 

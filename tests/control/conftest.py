@@ -10,13 +10,8 @@ import pytest
 
 from perdure.model.ids import JsonText
 from perdure.model.records import RecordKind
-from perdure.providers.work import (
-    CodeId,
-    ControlVerb,
-    EnqueueOutcome,
-    InstanceInfo,
-    InstanceStatus,
-)
+from perdure.providers.reading import InstanceInfo, InstanceStatus
+from perdure.providers.work import CodeId, ControlVerb, EnqueueOutcome
 from perdure_operator.api.v1alpha1 import OrchestrationResource
 from perdure_operator.observe import instances_of
 from perdure_operator.observed import DatabaseDown, Fleet, InputText, ObservedOrchestration

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from perdure.providers.work import InstanceStatus
+from perdure.providers.reading import InstanceStatus
 from perdure_operator.observed import DatabaseDown
 from perdure_operator.plan.steps import DeferTermination, RemoveFinalizer, Send, Steer
 from tests.control.conftest import World, manifest

@@ -12,13 +12,8 @@ import pytest
 
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText, OperationId
-from perdure.providers.work import (
-    Block,
-    CodeId,
-    EnqueueOutcome,
-    InstanceStatus,
-    OpenActivity,
-)
+from perdure.providers.reading import InstanceStatus, OpenActivity
+from perdure.providers.work import Block, CodeId, EnqueueOutcome
 from perdure_operator.observed import DatabaseDown, Fleet, InputFault, InputMissing
 from perdure_operator.plan.blocks import find_block
 from perdure_operator.plan.orchestration import is_settled

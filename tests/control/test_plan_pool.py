@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from perdure.model.ids import ExecutorId
-from perdure.providers.work import CodeId, ExecutorInfo, LiveExecutor, Role, TagBacklog
+from perdure.providers.reading import ExecutorInfo, LiveExecutor, Role, TagBacklog
+from perdure.providers.work import CodeId
 from perdure_operator.api.v1alpha1 import ExecutorPoolResource, ReplayPoolResource
 from perdure_operator.observe import pod_trouble
 from perdure_operator.observed import Fleet, ObservedPool, PodTrouble

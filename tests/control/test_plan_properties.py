@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.providers.work import InstanceStatus
+from perdure.providers.reading import InstanceStatus
 from perdure_operator.observed import DatabaseDown, Fleet, InputFault, InputMissing
 from perdure_operator.plan.situation import TERMINAL_PHASES
 from perdure_operator.plan.steps import Start

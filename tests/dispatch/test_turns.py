@@ -15,7 +15,7 @@ from perdure.executor import LocalRuntime
 from perdure.model.ids import InstanceId
 from perdure.model.records import RecordKind
 from perdure.providers.postgres import PostgresProvider, migrate
-from perdure.providers.work import InstanceStatus
+from perdure.providers.reading import InstanceStatus
 from perdure.replay.context import OrchestrationContext
 from perdure.replay.definitions import activity, orchestration
 from perdure.replay.registry import Registry

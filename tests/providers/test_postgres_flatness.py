@@ -15,6 +15,7 @@ import pytest
 from perdure.model.ids import ExecutorId, InstanceId, JsonText, LeaseToken, OperationId
 from perdure.model.records import Ending, Outcome, RecordKind
 from perdure.providers.postgres import PostgresProvider
+from perdure.providers.reading import ListInstances
 from perdure.providers.work import (
     ActivityCompleted,
     ActivityLease,
@@ -22,7 +23,6 @@ from perdure.providers.work import (
     CodeId,
     FetchActivities,
     FetchTurns,
-    ListInstances,
     Message,
     NewActivity,
     NewInstance,

@@ -12,18 +12,16 @@ from perdure.errors import ProviderError
 from perdure.model.ids import UNTAGGED, ExecutorId, InstanceId, JsonText, LeaseToken, OperationId
 from perdure.model.records import RecordKind
 from perdure.providers.postgres import PostgresProvider, migrate
+from perdure.providers.reading import ExecutorInfo, ListInstances, Role
 from perdure.providers.work import (
     CodeId,
     Control,
     ControlVerb,
-    ExecutorInfo,
     FetchActivities,
     FetchTurns,
-    ListInstances,
     Message,
     NewActivity,
     NewInstance,
-    Role,
     TurnCommit,
 )
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perdure.model.ids import UNTAGGED
-from perdure.providers.work import InstanceStatus
+from perdure.providers.reading import InstanceStatus
 from perdure_operator.plan.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from perdure.providers.work import InstanceInfo, OpenActivity
+    from perdure.providers.reading import InstanceInfo, OpenActivity
     from perdure_operator.observed import Fleet
 
 __all__ = ["Obstacle", "find_block"]

@@ -19,7 +19,7 @@ from perdure_operator.plan.steering import cancelling, terminating
 from perdure_operator.plan.steps import DeferTermination, Note, Plan, RemoveFinalizer
 
 if TYPE_CHECKING:
-    from perdure.providers.work import InstanceInfo
+    from perdure.providers.reading import InstanceInfo
     from perdure_operator.api.v1alpha1 import OrchestrationResource
     from perdure_operator.observed import ObservedOrchestration
     from perdure_operator.plan.steps import Step

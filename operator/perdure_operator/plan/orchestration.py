@@ -35,7 +35,7 @@ from perdure_operator.plan.steps import AddFinalizer, Plan, Start
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perdure.providers.work import InstanceInfo
+    from perdure.providers.reading import InstanceInfo
     from perdure_operator.api.v1alpha1 import OrchestrationResource
     from perdure_operator.observed import ObservedOrchestration
     from perdure_operator.plan.steps import Step

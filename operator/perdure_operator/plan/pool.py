@@ -28,7 +28,7 @@ from perdure_operator.render import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perdure.providers.work import LiveExecutor
+    from perdure.providers.reading import LiveExecutor
     from perdure_operator.observed import ObservedPool, PodTrouble
     from perdure_operator.plan.steps import Status
 

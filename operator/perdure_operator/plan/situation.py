@@ -29,7 +29,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from perdure.providers.work import EnqueueOutcome, InstanceInfo, InstanceStatus
+from perdure.providers.reading import InstanceInfo, InstanceStatus
+from perdure.providers.work import EnqueueOutcome
 from perdure_operator.api.orchestration import (
     CustomStatus,
     FailureStatus,

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, assert_never
 from perdure.model.codec import encode_started
 from perdure.model.ids import JsonText
 from perdure.model.records import RecordKind, StartedBody
-from perdure.providers.work import Control, ControlVerb, InstanceStatus, Message, NewInstance
+from perdure.providers.reading import InstanceStatus
+from perdure.providers.work import Control, ControlVerb, Message, NewInstance
 from perdure_operator.plan.conditions import find
 from perdure_operator.plan.identity import instance_of, token_of
 from perdure_operator.plan.reasons import Reason
 from perdure_operator.plan.steps import Send, Steer
 
 if TYPE_CHECKING:
-    from perdure.providers.work import InstanceInfo
+    from perdure.providers.reading import InstanceInfo
     from perdure_operator.api.v1alpha1 import OrchestrationResource
     from perdure_operator.plan.steps import Step
 

@@ -14,7 +14,7 @@ from perdure.client.instance_ids import stored_instance_id
 from perdure.errors import ConfigurationError, InstanceNotFoundError
 from perdure.providers.postgres import PostgresProvider
 from perdure.providers.protocol import ClientProvider
-from perdure.providers.work import InstanceInfo
+from perdure.providers.reading import InstanceInfo
 
 __all__ = [
     "DatabaseUrlOption",

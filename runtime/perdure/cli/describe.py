@@ -10,7 +10,7 @@ from rich.text import Text
 from perdure.cli.output import plain
 from perdure.model.failure import Failure
 from perdure.model.ids import JsonText
-from perdure.providers.work import InstanceInfo, InstanceStatus, OpenActivity
+from perdure.providers.reading import InstanceInfo, InstanceStatus, OpenActivity
 
 __all__ = [
     "activity_document",

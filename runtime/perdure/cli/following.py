@@ -15,7 +15,7 @@ from perdure.model.events import Event, events_of
 from perdure.model.ids import InstanceId
 from perdure.model.records import Record
 from perdure.providers.protocol import ClientProvider
-from perdure.providers.work import InstanceInfo, InstanceStatus
+from perdure.providers.reading import InstanceInfo, InstanceStatus
 
 __all__ = ["follow", "wait_until_ended"]
 

@@ -28,7 +28,7 @@ from perdure.cli.output import (
     print_table,
 )
 from perdure.model.ids import InstanceId, JsonText
-from perdure.providers.work import InstanceInfo, OpenActivity
+from perdure.providers.reading import InstanceInfo, OpenActivity
 
 __all__ = ["get"]
 

@@ -21,7 +21,7 @@ from perdure.cli.output import (
 )
 from perdure.errors import ConfigurationError
 from perdure.providers.protocol import ClientProvider
-from perdure.providers.work import InstanceInfo, InstanceStatus, ListInstances
+from perdure.providers.reading import InstanceInfo, InstanceStatus, ListInstances
 
 __all__ = ["StatusOption", "list_instances", "parse_statuses", "print_instances", "read_up_to"]
 

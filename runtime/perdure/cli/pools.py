@@ -10,7 +10,7 @@ from rich.text import Text
 from perdure.cli.connection import DatabaseUrlOption, SchemaOption, connect
 from perdure.cli.describe import ago, duration
 from perdure.cli.output import Output, OutputOption, data_console, print_document, print_table
-from perdure.providers.work import LiveExecutor, Role, TagBacklog
+from perdure.providers.reading import LiveExecutor, Role, TagBacklog
 
 __all__ = ["pools"]
 

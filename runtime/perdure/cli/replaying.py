@@ -25,7 +25,7 @@ from perdure.cli.output import Output, OutputOption, plain, print_documents, pri
 from perdure.errors import AuthorError, ConfigurationError, NotRegisteredError
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.records import Record, RecordKind
-from perdure.providers.work import InstanceStatus, ListInstances
+from perdure.providers.reading import InstanceStatus, ListInstances
 from perdure.replay.turn import replay_history
 
 __all__ = ["replay"]

@@ -14,7 +14,7 @@ from perdure.cli.exits import InstanceEndedError
 from perdure.cli.following import wait_until_ended
 from perdure.cli.output import Output, OutputOption, dump_json, print_document
 from perdure.errors import ResultTimeoutError
-from perdure.providers.work import InstanceInfo, InstanceStatus
+from perdure.providers.reading import InstanceInfo, InstanceStatus
 
 __all__ = ["finish_with", "result"]
 

@@ -34,7 +34,7 @@ from perdure.model.ids import InstanceId
 from perdure.model.records import StartedBody
 from perdure.providers.postgres import PostgresProvider
 from perdure.providers.postgres.migrate import migrate
-from perdure.providers.work import InstanceInfo
+from perdure.providers.reading import InstanceInfo
 from perdure.telemetry import configure_logging
 from perdure.testing.postgres import EmbeddedPostgres
 

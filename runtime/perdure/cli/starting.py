@@ -19,7 +19,8 @@ from perdure.model.codec import encode_started
 from perdure.model.ids import InstanceId, LeaseToken
 from perdure.model.records import RecordKind, StartedBody
 from perdure.providers.protocol import ClientProvider
-from perdure.providers.work import EnqueueOutcome, Message, NewInstance, Role
+from perdure.providers.reading import Role
+from perdure.providers.work import EnqueueOutcome, Message, NewInstance
 from perdure.replay.definitions import checked_name
 from perdure.replay.versions import check_version
 

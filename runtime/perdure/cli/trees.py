@@ -27,6 +27,7 @@ from perdure.model.actions import (
     CancelWait,
     ContinueAsNew,
     CreateTimer,
+    MarkPatch,
     ScheduleActivity,
     SetCustomStatus,
     StartChild,
@@ -38,7 +39,7 @@ from perdure.model.ids import InstanceId, OperationId
 from perdure.model.records import Record, RecordKind
 from perdure.model.turns import decode_turn
 from perdure.providers.protocol import ClientProvider
-from perdure.providers.work import InstanceInfo, OpenActivity
+from perdure.providers.reading import InstanceInfo, OpenActivity
 
 __all__ = ["Branch", "grow", "tree"]
 
@@ -181,7 +182,7 @@ class _Laid:
                 self.children.append(child)
             case CancelActivity() | CancelTimer() | CancelWait():
                 self.cancel(action.operation)
-            case CancelChild() | SetCustomStatus() | ContinueAsNew():
+            case CancelChild() | SetCustomStatus() | MarkPatch() | ContinueAsNew():
                 return  # the child, the instance and the next execution show it
 
     def cancel(self, operation: OperationId) -> None:

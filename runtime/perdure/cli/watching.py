@@ -21,7 +21,7 @@ from perdure.errors import ConfigurationError
 from perdure.model.events import Event
 from perdure.model.ids import InstanceId
 from perdure.providers.protocol import ClientProvider
-from perdure.providers.work import InstanceInfo, InstanceStatus, ListInstances
+from perdure.providers.reading import InstanceInfo, InstanceStatus, ListInstances
 
 __all__ = ["watch"]
 

@@ -37,15 +37,12 @@ from perdure.providers.gathering import Gatherer
 from perdure.providers.patience import Patience
 from perdure.providers.postgres import PostgresProvider
 from perdure.providers.protocol import ClientProvider
+from perdure.providers.reading import InstanceInfo, InstancePage, InstanceStatus, ListInstances
 from perdure.providers.work import (
     Control,
     ControlOutcome,
     ControlVerb,
     EnqueueOutcome,
-    InstanceInfo,
-    InstancePage,
-    InstanceStatus,
-    ListInstances,
     Message,
     NewInstance,
 )

@@ -15,7 +15,7 @@ from perdure.errors import (
     ResultTimeoutError,
 )
 from perdure.model.ids import InstanceId, JsonText
-from perdure.providers.work import InstanceInfo, InstanceStatus
+from perdure.providers.reading import InstanceInfo, InstanceStatus
 
 if TYPE_CHECKING:
     from perdure.client.client import Client

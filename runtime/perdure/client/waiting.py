@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from perdure.errors import InstanceNotFoundError, ProviderError
 from perdure.model.ids import InstanceId
-from perdure.providers.work import FinishedHint, Hint, InstanceInfo, ResyncHint
+from perdure.providers.reading import InstanceInfo
+from perdure.providers.work import FinishedHint, Hint, ResyncHint
 
 __all__ = ["Waiting"]
 

@@ -32,7 +32,8 @@ from perdure.executor.settings import (
 from perdure.model.ids import ExecutorId
 from perdure.providers.postgres import PostgresProvider
 from perdure.providers.protocol import Provider
-from perdure.providers.work import CodeId, ExecutorInfo, Role
+from perdure.providers.reading import ExecutorInfo, Role
+from perdure.providers.work import CodeId
 from perdure.replay.registry import Registry
 from perdure.telemetry import Metrics, configure_logging
 

@@ -11,9 +11,12 @@ Body by kind (JSON text; `ref` in brackets)::
     ACTIVITY_FAILED     Failure                       [operation]
     TIMER_FIRED         null                          [operation]
     EVENT_RAISED        the data as it is             [event name]
+    EVENT_QUEUED        the data as it is             [queue name]
     CHILD_COMPLETED     the result as it is           [operation]
     CHILD_FAILED        Failure                       [operation]
     CANCEL_REQUESTED    the reason, a string          [–]
+    UPDATE_REQUESTED    UpdateBody                    [update id]
+    KEY_READ            the value as it was, or null  [operation]
     TURN                TurnBody                      [–]
     TERMINATED          the reason, a string          [–]
 """
@@ -37,9 +40,12 @@ class RecordKind(IntEnum):
     ACTIVITY_FAILED = 3
     TIMER_FIRED = 4
     EVENT_RAISED = 5
+    EVENT_QUEUED = 6
     CHILD_COMPLETED = 7
     CHILD_FAILED = 8
     CANCEL_REQUESTED = 9
+    UPDATE_REQUESTED = 10
+    KEY_READ = 11
     TURN = 20
     TERMINATED = 21
 
@@ -78,12 +84,52 @@ class ParentLink:
     operation: OperationId
 
 
+class ParentClose(StrEnum):
+    """What becomes of a child that still runs when its parent's execution ends."""
+
+    CANCEL = "cancel"
+    TERMINATE = "terminate"
+    ABANDON = "abandon"
+    """It goes on, and its outcome is nobody's."""
+
+
 @dataclass(frozen=True, slots=True)
 class CarriedEvent:
     """An event that the last execution did not read."""
 
     name: str
     data: JsonText | None
+    queued: bool = False
+    """True: `name` is a queue's (`EVENT_QUEUED`); False: an event's (`EVENT_RAISED`)."""
+
+
+@value(frozen=True, slots=True)
+class CarriedUpdate:
+    """An update that the last execution did not answer; the next one takes it up from the start."""
+
+    update: str
+    body: JsonText
+    """`UpdateBody`."""
+
+
+@value(frozen=True, slots=True)
+class UpdateBody:
+    """A request to a running instance that gets an answer: body of `UPDATE_REQUESTED`."""
+
+    name: str
+    """Of the handler."""
+    input: JsonText
+    """Its arguments as one JSON object, by parameter name."""
+
+
+@value(frozen=True, slots=True)
+class KeyValue:
+    """One entry of an instance's key-value map."""
+
+    key: str
+    value: JsonText
+    updated_at: datetime
+    """The recorded time of the turn that set it."""
 
 
 @value(frozen=True, slots=True)
@@ -100,6 +146,14 @@ class StartedBody:
     """Events that the last execution did not read, oldest first."""
     custom_status: JsonText | None = None
     """What the last execution had set."""
+    keys: tuple[KeyValue, ...] = ()
+    """The key-value map as the last execution left it: so a history needs nothing beside it."""
+    updates: tuple[CarriedUpdate, ...] = ()
+    """Unanswered ones, oldest first."""
+    deadline: datetime | None = None
+    """When the run times out, over all its executions; None: never."""
+    priority: int = 0
+    """Of its activities and children, unless they say otherwise."""
 
 
 @value(frozen=True, slots=True)

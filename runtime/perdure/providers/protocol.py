@@ -24,31 +24,33 @@ from typing import Protocol, Self
 
 from perdure.model.ids import ExecutorId, InstanceId
 from perdure.model.records import Record
+from perdure.providers.reading import (
+    Changes,
+    ExecutorInfo,
+    InstanceInfo,
+    InstancePage,
+    ListInstances,
+    LiveExecutor,
+    OpenActivity,
+    TagBacklog,
+)
 from perdure.providers.work import (
     AbandonActivity,
     AbandonTurn,
     ActivityLease,
     ActivityResult,
-    Changes,
     CommitOutcome,
     Control,
     ControlOutcome,
     EnqueueOutcome,
-    ExecutorInfo,
     FetchActivities,
     FetchedActivities,
     FetchedTurns,
     FetchTurns,
     FinishOutcome,
     Hint,
-    InstanceInfo,
-    InstancePage,
-    ListInstances,
-    LiveExecutor,
     Message,
-    OpenActivity,
     Renewed,
-    TagBacklog,
     TurnCommit,
     TurnLease,
 )

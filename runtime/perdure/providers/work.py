@@ -13,8 +13,15 @@ from enum import StrEnum
 
 from perdure.model.failure import Failure
 from perdure.model.ids import ExecutorId, InstanceId, JsonText, LeaseToken, OperationId
+from perdure.model.options import ActivityOptions
 from perdure.model.policy import Retry
-from perdure.model.records import Ending, Record, RecordKind, StartedBody
+from perdure.model.records import (
+    Ending,
+    ParentClose,
+    Record,
+    RecordKind,
+    StartedBody,
+)
 from perdure.model.values import value
 
 # ----------------------------------------------------------------------------- turns
@@ -84,6 +91,8 @@ class NewActivity:
     input: JsonText
     retry: Retry | None
     timeout: timedelta | None
+    options: ActivityOptions | None = None
+    """None: all at their defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,12 @@ class NewInstance:
     parent: InstanceId | None = None
     watched: bool = False
     """True: every change of status goes to the change feed (`Provider.read_changes`)."""
+    parent_close: ParentClose = ParentClose.CANCEL
+    """With a parent: what becomes of this one when the parent is terminated."""
+    attributes: JsonText | None = None
+    """What it is found by: a JSON object of strings, numbers and booleans."""
+    limit: str | None = None
+    """Its first turn waits until the limit of this key admits it; it counts until it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +148,23 @@ class CustomStatus:
     """A new custom status; `value` None clears it."""
 
     value: JsonText | None
+
+
+@value(frozen=True, slots=True)
+class KeyWrite:
+    """One change to an instance's key-value map; `value` None clears the key."""
+
+    key: str
+    value: JsonText | None
+
+
+@value(frozen=True, slots=True)
+class UpdateAnswer:
+    """What became of one update: exactly one of `result` and `failure`."""
+
+    update: str
+    result: JsonText | None = None
+    failure: Failure | None = None
 
 
 @value(frozen=True, slots=True)
@@ -155,6 +187,15 @@ class TurnCommit:
     messages: tuple[Message, ...] = ()
     """To other instances: starts, cancels, answers to parents."""
     custom_status: CustomStatus | None = None
+    keys: tuple[KeyWrite, ...] = ()
+    """In order; the time of a write is the turn's."""
+    clear_keys: bool = False
+    """True: the map is emptied first."""
+    attributes: JsonText | None = None
+    """A JSON object laid over the attributes there are; a null takes one away."""
+    answers: tuple[UpdateAnswer, ...] = ()
+    terminate: tuple[InstanceId, ...] = ()
+    """Children (of this instance, else ignored) to be terminated."""
     ending: Ending | None = None
     """Ends the execution: its activities are cancelled and its timers deleted."""
     next_execution: StartedBody | None = None
@@ -220,8 +261,22 @@ class AbandonTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionTerms:
+    """On what terms an executor takes activities of sessions.
+
+    It gets those of sessions that it owns, and, while it owns fewer than `limit`, of sessions
+    that nobody owns (any more): fetching makes it the owner. Owning ends `lease` after the last
+    renewal; renewing keeps only sessions that had an activity leased or finished within `idle`.
+    """
+
+    limit: int
+    lease: timedelta
+    idle: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class FetchActivities:
-    """Lease the oldest due activities of any of these tags (`UNTAGGED` for those without).
+    """Lease the due activities of any of these tags (`UNTAGGED` for those without).
 
     Only those whose code the caller has are given to it: a pool that serves a tag may know only
     some of its activities, and the others are left to the pool that knows them.
@@ -234,6 +289,8 @@ class FetchActivities:
     lease: timedelta
     names: Sequence[str] | None = None
     """Of the activities that the caller can run; None: any."""
+    sessions: SessionTerms | None = None
+    """None: only activities without a session."""
 
 
 @value(frozen=True, slots=True)
@@ -254,6 +311,11 @@ class LeasedActivity:
     failures: int
     """Tries that raised or timed out so far: what the retry policy counts."""
     queued_at: datetime
+    options: ActivityOptions | None = None
+    details: JsonText | None = None
+    """What an earlier attempt told last of its progress."""
+    started_at: datetime | None = None
+    """When the first attempt started (this one, if it is the first)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +324,8 @@ class FetchedActivities:
 
     activities: tuple[LeasedActivity, ...]
     next_due: timedelta | None
+    now: datetime | None = None
+    """The time by the database's clock."""
 
 
 @value(frozen=True, slots=True)
@@ -291,7 +355,19 @@ class ActivityDiscarded:
     """It was cancelled: the row goes, nothing is recorded."""
 
 
-type ActivityEnd = ActivityCompleted | ActivityFailed | ActivityRetried | ActivityDiscarded
+@dataclass(frozen=True, slots=True)
+class ActivityDeferred:
+    """It will be finished later, by whoever has its lease (which is its completion token).
+
+    The lease goes on for `within`; if nobody finished it by then, the attempt counts as lost.
+    """
+
+    within: timedelta
+
+
+type ActivityEnd = (
+    ActivityCompleted | ActivityFailed | ActivityRetried | ActivityDiscarded | ActivityDeferred
+)
 
 
 @value(frozen=True, slots=True)
@@ -310,6 +386,14 @@ class ActivityResult:
 
     lease: ActivityLease
     end: ActivityEnd
+
+
+@value(frozen=True, slots=True)
+class ActivityProgress:
+    """How far a leased activity is: the next attempt and every reader find it."""
+
+    lease: ActivityLease
+    details: JsonText
 
 
 class FinishOutcome(StrEnum):
@@ -375,156 +459,6 @@ class ControlOutcome(StrEnum):
     """It was so already."""
     FINISHED = "finished"
     NOT_FOUND = "not_found"
-
-
-# ----------------------------------------------------------------------------- reading
-
-
-class InstanceStatus(StrEnum):
-    """The current condition of an instance."""
-
-    PENDING = "Pending"
-    """Started, its first turn not yet taken."""
-    RUNNING = "Running"
-    SUSPENDED = "Suspended"
-    BLOCKED = "Blocked"
-    COMPLETED = "Completed"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-    TERMINATED = "Terminated"
-    TIMED_OUT = "TimedOut"
-
-    @property
-    def is_terminal(self) -> bool:
-        """True once nothing more will happen."""
-        return self in _TERMINAL
-
-
-_TERMINAL = frozenset(
-    {
-        InstanceStatus.COMPLETED,
-        InstanceStatus.FAILED,
-        InstanceStatus.CANCELLED,
-        InstanceStatus.TERMINATED,
-        InstanceStatus.TIMED_OUT,
-    }
-)
-
-
-@value(frozen=True, slots=True)
-class InstanceInfo:
-    """One instance, as a reader sees it."""
-
-    instance: InstanceId
-    tenant: str
-    name: str
-    version: str | None
-    execution: int
-    status: InstanceStatus
-    created_at: datetime
-    finished_at: datetime | None
-    parent: InstanceId | None
-    output: JsonText | None
-    failure: Failure | None
-    custom_status: JsonText | None
-    custom_status_version: int
-    """0 at first, one more with every commit that sets or clears it."""
-    block: Block | None
-    history_length: int
-    """Records so far, over all executions."""
-    cancel_requested: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ListInstances:
-    """Newest first, a page at a time."""
-
-    limit: int = 100
-    after: str | None = None
-    """`InstancePage.next` of the page before."""
-    tenant: str | None = None
-    name: str | None = None
-    statuses: Sequence[InstanceStatus] = ()
-    """Empty: any."""
-    prefix: str | None = None
-    """Of the instance id."""
-    parent: InstanceId | None = None
-    """Direct children of this one."""
-
-
-@dataclass(frozen=True, slots=True)
-class InstancePage:
-    """One page, and the cursor of the next (None: this was the last)."""
-
-    instances: tuple[InstanceInfo, ...]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class OpenActivity:
-    """An activity that waits or runs, as `get`, `tree` and the operator show it."""
-
-    instance: InstanceId
-    operation: OperationId
-    name: str
-    tag: str
-    attempt: int
-    failures: int
-    leased: bool
-    due_at: datetime
-    queued_at: datetime
-    last_failure: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TagBacklog:
-    """How much waits for executors of one tag."""
-
-    tag: str
-    ready: int
-    leased: int
-    oldest_age: timedelta | None
-    """Of the ready ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Watched instances whose status changed, and the cursor to go on from."""
-
-    cursor: int
-    instances: tuple[InstanceId, ...]
-
-
-class Role(StrEnum):
-    """What a process does."""
-
-    REPLAY = "replay"
-    ACTIVITY = "activity"
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutorInfo:
-    """What a process tells of itself every few seconds, and when it starts and stops."""
-
-    executor: ExecutorId
-    role: Role
-    name: str
-    """Pod or host name."""
-    build: str
-    tags: tuple[str, ...] = ()
-    code: tuple[CodeId, ...] = ()
-    activities: tuple[str, ...] = ()
-    slots: int = 0
-    busy: int = 0
-    draining: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LiveExecutor:
-    """An executor that told of itself lately."""
-
-    info: ExecutorInfo
-    seen_at: datetime
 
 
 # ------------------------------------------------------------------------------- hints

@@ -21,7 +21,7 @@ from perdure.errors import ConfigurationError
 from perdure.providers.postgres import PostgresProvider
 from perdure.providers.postgres.migrate import migrate
 from perdure.providers.protocol import ClientProvider
-from perdure.providers.work import Role
+from perdure.providers.reading import Role
 
 __all__ = ["Plan", "measure"]
 

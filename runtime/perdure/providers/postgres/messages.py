@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perdure.model.ids import ExecutorId, JsonText
-    from perdure.providers.work import Control, ExecutorInfo, Message
+    from perdure.providers.reading import ExecutorInfo
+    from perdure.providers.work import Control, Message
 
 __all__ = ["MessageVerbs"]
 

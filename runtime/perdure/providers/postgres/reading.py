@@ -9,9 +9,8 @@ from perdure.errors import ProviderError
 from perdure.model.ids import ExecutorId, InstanceId, OperationId
 from perdure.providers.postgres.base import Base
 from perdure.providers.postgres.rows import PHASES, instance_of, record_of
-from perdure.providers.work import (
+from perdure.providers.reading import (
     Changes,
-    CodeId,
     ExecutorInfo,
     InstancePage,
     LiveExecutor,
@@ -19,12 +18,13 @@ from perdure.providers.work import (
     Role,
     TagBacklog,
 )
+from perdure.providers.work import CodeId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perdure.model.records import Record
-    from perdure.providers.work import InstanceInfo, ListInstances
+    from perdure.providers.reading import InstanceInfo, ListInstances
 
 __all__ = ["ReadingVerbs"]
 

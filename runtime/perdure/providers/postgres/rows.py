@@ -22,14 +22,13 @@ from perdure.model.codec import (
 from perdure.model.ids import JsonText
 from perdure.model.policy import Retry
 from perdure.model.records import Outcome, Record, RecordKind
+from perdure.providers.reading import InstanceInfo, InstanceStatus
 from perdure.providers.work import (
     ActivityCompleted,
     ActivityDiscarded,
     ActivityFailed,
     ActivityRetried,
     Block,
-    InstanceInfo,
-    InstanceStatus,
     LeasedActivity,
     LeasedTurn,
 )

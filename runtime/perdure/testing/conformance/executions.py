@@ -7,12 +7,8 @@ from datetime import timedelta
 from perdure.model.codec import decode_started
 from perdure.model.ids import JsonText
 from perdure.model.records import CarriedEvent, Ending, Outcome, RecordKind, StartedBody
-from perdure.providers.work import (
-    CommitOutcome,
-    FinishOutcome,
-    InstanceStatus,
-    RenewOutcome,
-)
+from perdure.providers.reading import InstanceStatus
+from perdure.providers.work import CommitOutcome, FinishOutcome, RenewOutcome
 from perdure.testing.conformance.registry import check
 from perdure.testing.conformance.world import LEASE, NAME, VERSION, World, kinds_of, refs_of
 

@@ -9,16 +9,8 @@ from datetime import timedelta
 from perdure.model.codec import decode_failure, decode_started, encode_failure
 from perdure.model.ids import ExecutorId, InstanceId, JsonText, OperationId
 from perdure.model.records import Ending, Outcome, ParentLink, RecordKind
-from perdure.providers.work import (
-    CommitOutcome,
-    Control,
-    ControlVerb,
-    EnqueueOutcome,
-    ExecutorInfo,
-    InstanceStatus,
-    Message,
-    Role,
-)
+from perdure.providers.reading import ExecutorInfo, InstanceStatus, Role
+from perdure.providers.work import CommitOutcome, Control, ControlVerb, EnqueueOutcome, Message
 from perdure.testing.conformance.registry import check
 from perdure.testing.conformance.world import NAME, World, boom, by_id, refs_of
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from perdure.model.ids import ExecutorId, InstanceId, JsonText, OperationId
 from perdure.model.records import Ending, Outcome, ParentLink
+from perdure.providers.reading import ExecutorInfo, InstanceStatus, ListInstances, Role
 from perdure.providers.work import (
     AbandonTurn,
     ActivitiesHint,
@@ -20,12 +21,8 @@ from perdure.providers.work import (
     Control,
     ControlVerb,
     CustomStatus,
-    ExecutorInfo,
     FinishedHint,
-    InstanceStatus,
-    ListInstances,
     ResyncHint,
-    Role,
     TurnsHint,
 )
 from perdure.testing.conformance.registry import check

@@ -10,6 +10,7 @@ from perdure.model.codec import decode_failure
 from perdure.model.failure import FailureCategory
 from perdure.model.ids import InstanceId, JsonText, OperationId
 from perdure.model.records import ParentLink, RecordKind
+from perdure.providers.reading import InstanceStatus
 from perdure.providers.work import (
     AbandonTurn,
     Block,
@@ -19,7 +20,6 @@ from perdure.providers.work import (
     ControlVerb,
     EnqueueOutcome,
     FinishOutcome,
-    InstanceStatus,
     RenewOutcome,
 )
 from perdure.testing.conformance.registry import check

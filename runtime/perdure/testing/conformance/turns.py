@@ -8,11 +8,11 @@ from datetime import timedelta
 
 from perdure.model.ids import JsonText, LeaseToken, OperationId
 from perdure.model.records import Ending, Outcome, RecordKind
+from perdure.providers.reading import InstanceStatus
 from perdure.providers.work import (
     AbandonTurn,
     CommitOutcome,
     CustomStatus,
-    InstanceStatus,
     Renewed,
     RenewOutcome,
     TurnLease,

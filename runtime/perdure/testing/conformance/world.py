@@ -24,6 +24,7 @@ from perdure.model.ids import (
 )
 from perdure.model.records import Ending, Outcome, ParentLink, Record, RecordKind, StartedBody
 from perdure.providers.protocol import Provider
+from perdure.providers.reading import InstanceInfo
 from perdure.providers.work import (
     ActivityCompleted,
     ActivityLease,
@@ -34,7 +35,6 @@ from perdure.providers.work import (
     FetchActivities,
     FetchTurns,
     FinishOutcome,
-    InstanceInfo,
     LeasedActivity,
     LeasedTurn,
     Message,
