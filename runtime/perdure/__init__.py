@@ -22,6 +22,7 @@ from perdure.replay.definitions import (
 )
 from perdure.replay.futures import OperationHandle
 from perdure.replay.registry import Registry
+from perdure.replay.saga import Saga
 
 __all__ = [
     "Activity",
@@ -40,6 +41,7 @@ __all__ = [
     "PerdureError",
     "Registry",
     "Retry",
+    "Saga",
     "activity",
     "current",
     "orchestration",

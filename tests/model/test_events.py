@@ -74,6 +74,7 @@ ACTIONS: list[tuple[a.Action, str]] = [
     (a.WaitEvent(OPERATION, "n", ""), "EventSubscribed"),
     (a.CancelWait(OPERATION), "EventSubscriptionCancelled"),
     (a.SetCustomStatus(OPERATION, NULL), "CustomStatusUpdated"),
+    (a.MarkPatch("p", deprecated=False, line=""), "PatchTaken"),
     (a.ContinueAsNew("n", None, NULL), "OrchestrationContinuedAsNew"),
 ]
 

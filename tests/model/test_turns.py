@@ -51,6 +51,8 @@ BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "version": st.none() | st.just("1.0.0"),
     "instance": TEXT,
     "value": st.none() | INPUTS,
+    "patch": TEXT,
+    "deprecated": st.booleans(),
 }
 KINDS: tuple[type[Any], ...] = get_args(a.Action.__value__)
 ACTIONS = st.one_of(

@@ -15,6 +15,7 @@ from perdure.model.actions import (
     CancelWait,
     ContinueAsNew,
     CreateTimer,
+    MarkPatch,
     ScheduleActivity,
     SetCustomStatus,
     StartChild,
@@ -139,7 +140,7 @@ def _sort(sorted_: _Sorted, leased: LeasedTurn, action: Action) -> None:
             sorted_.detached.append(_start(action, None))
         case SetCustomStatus():
             sorted_.custom_status = CustomStatus(action.value)
-        case WaitEvent() | CancelWait() | ContinueAsNew():
+        case WaitEvent() | CancelWait() | MarkPatch() | ContinueAsNew():
             pass  # the TURN record and the ending say it all
         case _:
             assert_never(action)

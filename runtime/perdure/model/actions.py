@@ -111,6 +111,16 @@ class SetCustomStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkPatch:
+    """The execution takes a patch: an edit that runs from before it do not take."""
+
+    patch: str
+    deprecated: bool
+    """The code does not ask any more, and takes it in any case."""
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContinueAsNew:
     """End this execution and start the next with fresh history."""
 
@@ -130,5 +140,6 @@ type Action = (
     | WaitEvent
     | CancelWait
     | SetCustomStatus
+    | MarkPatch
     | ContinueAsNew
 )

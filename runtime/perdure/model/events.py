@@ -19,6 +19,7 @@ from perdure.model.actions import (
     CancelWait,
     ContinueAsNew,
     CreateTimer,
+    MarkPatch,
     ScheduleActivity,
     SetCustomStatus,
     StartChild,
@@ -199,6 +200,16 @@ class CustomStatusUpdated(OperationEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class PatchTaken(Event):
+    """The execution takes an edit that runs from before it do not take."""
+
+    patch: str
+    deprecated: bool
+    """The code takes it in any case."""
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class OrchestrationCancelRequested(Event):
     """The instance was asked to cancel."""
 
@@ -340,6 +351,8 @@ def _action(action: Action, p: _Place) -> Event:  # noqa: C901, PLR0911  one cas
             return EventSubscriptionCancelled(*p, operation)
         case SetCustomStatus(operation, value):
             return CustomStatusUpdated(*p, operation, value)
+        case MarkPatch(patch, deprecated, line):
+            return PatchTaken(*p, patch, deprecated, line)
         case ContinueAsNew(_, version, input_):
             return OrchestrationContinuedAsNew(*p, version, input_)
     assert_never(action)

@@ -28,6 +28,7 @@ from perdure.model.actions import (
     CancelWait,
     ContinueAsNew,
     CreateTimer,
+    MarkPatch,
     ScheduleActivity,
     SetCustomStatus,
     StartChild,
@@ -142,6 +143,14 @@ def _status(action: SetCustomStatus) -> str:
     return f'{{"do":"status","op":"{action.operation}"{value}}}'
 
 
+def _patch(action: MarkPatch) -> str:
+    deprecated = ',"deprecated":true' if action.deprecated else ""
+    return (
+        f'{{"do":"patch","patch":{_quoted(action.patch)}{deprecated}'
+        f',"line":{_quoted(action.line)}}}'
+    )
+
+
 def _continue(action: ContinueAsNew) -> str:
     version = "" if action.version is None else f',"version":{_quoted(action.version)}'
     return f'{{"do":"continue","name":{_quoted(action.name)}{version},"input":{action.input}}}'
@@ -165,6 +174,7 @@ _WRITERS: dict[type[Any], Callable[[Any], str]] = {
     ),
     CancelWait: lambda a: f'{{"do":"cancel_wait","op":"{a.operation}"}}',
     SetCustomStatus: _status,
+    MarkPatch: _patch,
     ContinueAsNew: _continue,
 }
 
@@ -263,5 +273,6 @@ _READERS: dict[str, Callable[[dict[str, Any]], Action]] = {
     "status": lambda i: SetCustomStatus(
         OperationId(i["op"]), raw_json(i["value"]) if "value" in i else None
     ),
+    "patch": lambda i: MarkPatch(i["patch"], i.get("deprecated", False), i["line"]),
     "continue": lambda i: ContinueAsNew(i["name"], i.get("version"), raw_json(i["input"])),
 }

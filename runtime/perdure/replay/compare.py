@@ -30,6 +30,7 @@ from perdure.model.actions import (
     CancelWait,
     ContinueAsNew,
     CreateTimer,
+    MarkPatch,
     ScheduleActivity,
     SetCustomStatus,
     StartChild,
@@ -78,6 +79,8 @@ def _facts(action: Action) -> _Facts:  # noqa: C901, PLR0911  one case for each 
         case ContinueAsNew():
             details = {"input": action.input, "version": action.version}
             return _Facts("continue-as-new", action.name, details)
+        case MarkPatch():
+            return _Facts("patch", action.patch, {})
         case CancelActivity():
             return _Facts("cancellation of the activity", "", {})
         case CancelTimer():
@@ -93,7 +96,7 @@ _CANCELS = (CancelActivity, CancelTimer, CancelWait, CancelChild)
 
 def _key(action: Action) -> tuple[str, bool]:
     """Name an action within its turn: an operation may be asked for and cancelled in one."""
-    if isinstance(action, ContinueAsNew):
+    if isinstance(action, ContinueAsNew | MarkPatch):
         return "", False
     return action.operation, isinstance(action, _CANCELS)
 
@@ -139,13 +142,14 @@ def compare_actions(
 ) -> None:
     """Compare one turn's decisions with the recorded ones; `later` is what further turns hold.
 
+    Patches are no calls, and are compared by `perdure.replay.patches`.
+
     Raises:
         NondeterminismError: they differ; the message names the first difference.
     """
     if len(recorded) == len(decided) and all(map(_in_place, recorded, decided)):
         return
-    theirs = {_key(action): action for action in recorded}
-    ours = {_key(action): action for action in decided}
+    theirs, ours = _calls(recorded), _calls(decided)
     wrong = [
         key
         for key in (*theirs, *(key for key in ours if key not in theirs))
@@ -154,8 +158,12 @@ def compare_actions(
     if not wrong:
         return
     first = min(wrong, key=_place)
-    story = _story(first, theirs, ours, {_key(action): action for action in later})
+    story = _story(first, theirs, ours, _calls(later))
     raise NondeterminismError(f"instance {instance!r}, {_where(first)}: {story}. {_REMEDY}")
+
+
+def _calls(actions: Iterable[Action]) -> _Turn:
+    return {_key(action): action for action in actions if not isinstance(action, MarkPatch)}
 
 
 def _in_place(one: Action, other: Action) -> bool:

@@ -21,6 +21,7 @@ from perdure.replay.definitions import (
     checked_tag,
     checked_timeout,
 )
+from perdure.replay.saga import Saga
 from perdure.replay.versions import check_version
 
 if TYPE_CHECKING:
@@ -153,6 +154,40 @@ class OrchestrationContext:
         if version is not None:
             check_version(self._definition.signature.owner, version)
         return self.engine.continue_as_new(self._definition.name, version, arguments)
+
+    def patched(self, patch: str) -> bool:
+        """Tell whether this execution takes an edit of the code, named by a text of your own.
+
+        True where it first asks at a point that no turn has passed yet; that is recorded. False
+        where a recorded turn passed that point without it: the old branch goes on. The first
+        answer holds for the whole execution; the next one, by continue-as-new, asks again.
+
+        Raises:
+            DefinitionError: no patch can have that name.
+        """
+        return self.engine.patched(checked_name("patch", patch))
+
+    def deprecate_patch(self, patch: str) -> None:
+        """Stand where `patched` stood, once no run is left that answers False.
+
+        Runs that recorded the patch go on. When none of those is left, remove this too.
+
+        Raises:
+            DefinitionError: no patch can have that name.
+        """
+        self.engine.patched(checked_name("patch", patch), deprecated=True)
+
+    def saga(self) -> Saga:
+        """Open a scope whose steps are undone, in reverse order, if it does not end well.
+
+        ::
+
+            async with ctx.saga() as saga:
+                room = await book_room(trip)
+                saga.compensate(cancel_room, room)
+                await charge(trip)  # if it fails, the room is cancelled
+        """
+        return Saga()
 
     def set_custom_status(self, value: object) -> None:
         """Show any JSON value to whoever asks for the instance's status.

@@ -52,6 +52,7 @@ from perdure.replay.failures import REACHES_USER_CODE, activity_error, orchestra
 from perdure.replay.futures import DurableTask, DurableTimer, OperationHandle, OperationKind
 from perdure.replay.lines import line_of_caller
 from perdure.replay.loop import DeterministicLoop, ExecutionClosed
+from perdure.replay.patches import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -90,6 +91,7 @@ class Engine:
         "loop",
         "now",
         "open",
+        "patches",
         "replaying",
         "root",
         "timestamp",
@@ -111,6 +113,7 @@ class Engine:
         self.actions: list[Action | None] = []
         self.open: dict[str, Waiting] = {}
         self.custom_status: JsonText | None = None
+        self.patches = Patches()
         self.cancel_reason: str | None = None
         self.continuing: ContinueAsNew | None = None
         self.aborted: Failure | None = None
@@ -280,6 +283,16 @@ class Engine:
         operation, _line = self._next()
         self.custom_status = value
         self.actions.append(SetCustomStatus(operation, value))
+
+    def patched(self, patch: str, *, deprecated: bool = False) -> bool:
+        """Ask whether this execution takes a patch; not an operation, so it counts as none."""
+        self._task()
+        taken, mark = self.patches.ask(
+            patch, line_of_caller(), deprecated=deprecated, replaying=self.replaying
+        )
+        if mark is not None:
+            self.actions.append(mark)
+        return taken
 
     def continue_as_new(
         self, name: str, version: str | None, input_: JsonText

@@ -254,8 +254,10 @@ class LiveExecution:
             msg = f"instance {self.instance!r}: history has a turn after its execution ended"
             raise NondeterminismError(msg)
         compare_versions(self.instance, recorded.version, self.version)
+        self._engine.patches.replay(recorded.actions)
         decided, _ = self._run(turn.batch, recorded.upto, recorded.now, replaying=True)
         further = (action for each in later for action in each.body.actions)
+        self._engine.patches.compare(self.instance)
         compare_actions(self.instance, recorded.actions, decided.actions, further)
         compare_endings(self.instance, recorded.ending, decided.ending)
         self.position = recorded.upto
