@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
+
+_ZERO = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Retry policy of an activity: attempts, and the waits between them.
 
-    The wait before attempt `n + 1` is `initial * factor ** (n - 1)`, at most `longest`.
-    `factor=1` waits evenly. Without a policy an activity that raises has failed;
-    an attempt lost with its executor is repeated all the same.
+    The wait before attempt `n + 1` is `initial * factor ** (n - 1) + step * (n - 1)`, at most
+    `longest`. `Retry.none()`, `fixed()`, `linear()` and `exponential()` name the usual ones.
+    Without a policy an activity that raises has failed; an attempt lost with its executor is
+    repeated all the same.
     """
 
     max_attempts: int = 3
@@ -23,14 +27,18 @@ class Retry:
     """Fraction of the wait, 0 to 1, by which it is randomly shortened."""
     not_on: tuple[str, ...] = ()
     """Names of exception types that are never retried."""
+    total: timedelta | None = None
+    """No attempt begins later than this after the first one began; None: whenever."""
+    step: timedelta = _ZERO
+    """By how much each wait is longer than the one before, beside `factor`."""
 
     def __post_init__(self) -> None:
         """Refuse a policy that cannot mean anything."""
         if self.max_attempts < 1:
             msg = f"Retry.max_attempts is {self.max_attempts}; it must be at least 1"
             raise ValueError(msg)
-        if self.initial < timedelta(0) or self.longest < timedelta(0):
-            msg = "Retry.initial and Retry.longest must not be negative"
+        if min(self.initial, self.longest, self.step) < _ZERO:
+            msg = "Retry.initial, Retry.longest and Retry.step must not be negative"
             raise ValueError(msg)
         if self.factor < 1:
             msg = f"Retry.factor is {self.factor}; it must be at least 1"
@@ -38,12 +46,71 @@ class Retry:
         if not 0 <= self.jitter <= 1:
             msg = f"Retry.jitter is {self.jitter}; it must be between 0 and 1"
             raise ValueError(msg)
+        if self.total is not None and self.total <= _ZERO:
+            msg = f"Retry.total is {self.total.total_seconds()} s; it must be more than 0"
+            raise ValueError(msg)
 
-    def wait_after(self, attempts: int) -> timedelta | None:
-        """Wait after `attempts` failed attempts (1 or more); None: no further attempt."""
+    @classmethod
+    def none(cls) -> Self:
+        """One attempt; for a call whose definition asks for more."""
+        return cls(1, _ZERO, 1.0)
+
+    @classmethod
+    def fixed(
+        cls,
+        wait: timedelta,
+        max_attempts: int = 3,
+        *,
+        jitter: float = 0.0,
+        not_on: tuple[str, ...] = (),
+        total: timedelta | None = None,
+    ) -> Self:
+        """The same wait before every further attempt."""
+        return cls(max_attempts, wait, 1.0, wait, jitter, not_on, total)
+
+    @classmethod
+    def linear(
+        cls,
+        step: timedelta,
+        max_attempts: int = 3,
+        *,
+        longest: timedelta = timedelta(minutes=1),
+        jitter: float = 0.0,
+        not_on: tuple[str, ...] = (),
+        total: timedelta | None = None,
+    ) -> Self:
+        """Waits of once, twice, three times `step`, at most `longest`."""
+        return cls(max_attempts, step, 1.0, longest, jitter, not_on, total, step)
+
+    @classmethod
+    def exponential(
+        cls,
+        initial: timedelta = timedelta(seconds=1),
+        max_attempts: int = 3,
+        *,
+        factor: float = 2.0,
+        longest: timedelta = timedelta(minutes=1),
+        jitter: float = 0.0,
+        not_on: tuple[str, ...] = (),
+        total: timedelta | None = None,
+    ) -> Self:
+        """Waits that grow by `factor`, at most `longest`."""
+        return cls(max_attempts, initial, factor, longest, jitter, not_on, total)
+
+    def wait_after(self, attempts: int, spent: timedelta = _ZERO) -> timedelta | None:
+        """Wait after `attempts` failed attempts (1 or more); None: no further attempt.
+
+        Args:
+            attempts: How many have failed.
+            spent: Since the first attempt began: judged by `total`.
+        """
         if attempts >= self.max_attempts:
             return None
         try:
-            return min(self.initial * self.factor ** (attempts - 1), self.longest)
+            wait = self.initial * self.factor ** (attempts - 1) + self.step * (attempts - 1)
         except OverflowError:
-            return self.longest
+            wait = self.longest
+        wait = min(wait, self.longest)
+        if self.total is not None and spent + wait >= self.total:
+            return None
+        return wait
