@@ -24,7 +24,7 @@ Body by kind (JSON text; `ref` in brackets)::
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from perdure.model.failure import Failure
@@ -150,8 +150,11 @@ class StartedBody:
     """The key-value map as the last execution left it: so a history needs nothing beside it."""
     updates: tuple[CarriedUpdate, ...] = ()
     """Unanswered ones, oldest first."""
+    timeout: timedelta | None = None
+    """At a start from outside: the run times out so long after this record was written (by the
+    database's clock, which no caller knows); None: never."""
     deadline: datetime | None = None
-    """When the run times out, over all its executions; None: never."""
+    """In later executions: when the run times out; None: never."""
     priority: int = 0
     """Of its activities and children, unless they say otherwise."""
 

@@ -32,10 +32,8 @@ def lease_of(token: str) -> ActivityLease:
     Raises:
         CallerError: It is no completion token.
     """
-    coded = token.removeprefix(_MARK)
+    coded = token.removeprefix(_MARK) if token.startswith(_MARK) else "?"
     try:
-        if coded == token:
-            raise ValueError(token)
         padded = coded + "=" * (-len(coded) % 4)
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
         instance, execution, operation, number = json.loads(text)
