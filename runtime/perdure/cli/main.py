@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from perdure.cli import (
+    checking,
     control,
     databases,
     getting,
@@ -95,6 +96,7 @@ _add(app, "tree", trees.tree, _LOOK)
 _add(app, "history", history.history, _LOOK)
 _add(app, "watch", watching.watch, _LOOK)
 _add(app, "pools", pools.pools, _LOOK)
+_add(app, "check", checking.check, _TRY)
 _add(app, "replay", replaying.replay, _TRY)
 _add(app, "replayer", serving.replayer, _SERVE)
 _add(app, "executor", serving.executor, _SERVE)
