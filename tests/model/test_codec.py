@@ -21,13 +21,22 @@ from perdure.model.codec import (
     decode,
     decode_failure,
     decode_started,
+    decode_update,
     encode,
     encode_failure,
     encode_started,
+    encode_update,
 )
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText, OperationId
-from perdure.model.records import CarriedEvent, ParentLink, StartedBody
+from perdure.model.records import (
+    CarriedEvent,
+    CarriedUpdate,
+    KeyValue,
+    ParentLink,
+    StartedBody,
+    UpdateBody,
+)
 
 
 class Colour(Enum):
@@ -224,12 +233,33 @@ def test_a_failure_is_never_lost_for_its_text() -> None:
         version=st.none() | st.just("1.2.3"),
         input=JSON.map(encode),
         parent=st.none() | st.just(ParentLink(InstanceId("p"), 3, OperationId("0:1"))),
-        carried=st.lists(st.builds(CarriedEvent, TEXT, st.none() | JSON.map(encode))).map(tuple),
+        carried=st.lists(
+            st.builds(CarriedEvent, TEXT, st.none() | JSON.map(encode), st.booleans())
+        ).map(tuple),
         custom_status=st.none() | JSON.map(encode),
+        keys=st.lists(
+            st.builds(KeyValue, TEXT, JSON.map(encode), st.just(datetime(2026, 1, 1, tzinfo=UTC)))
+        ).map(tuple),
+        updates=st.lists(
+            st.builds(
+                CarriedUpdate,
+                TEXT,
+                st.builds(UpdateBody, TEXT, JSON.map(encode)).map(encode_update),
+            )
+        ).map(tuple),
+        timeout=st.none() | st.just(timedelta(hours=1)),
+        deadline=st.none() | st.just(datetime(2026, 1, 1, tzinfo=UTC)),
+        priority=st.integers(-100, 100),
+        attributes=st.none() | JSON.map(encode),
     )
 )
 def test_starts_come_back(body: StartedBody) -> None:
     assert decode_started(encode_started(body)) == body
+
+
+@given(st.builds(UpdateBody, TEXT, JSON.map(encode)))
+def test_updates_come_back(body: UpdateBody) -> None:
+    assert decode_update(encode_update(body)) == body
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"name":1}', "null", "{"])
@@ -238,3 +268,5 @@ def test_damaged_bodies_are_refused(text: str) -> None:
         decode_started(JsonText(text))
     with pytest.raises(PayloadError):
         decode_failure(JsonText(text))
+    with pytest.raises(PayloadError):
+        decode_update(JsonText(text))

@@ -10,11 +10,11 @@ import pytest
 
 from perdure.model import actions as a
 from perdure.model import events as e
-from perdure.model.codec import encode, encode_failure, encode_started
+from perdure.model.codec import encode, encode_failure, encode_started, encode_update
 from perdure.model.events import events_of
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText, OperationId
-from perdure.model.records import Ending, Outcome, Record, RecordKind, StartedBody
+from perdure.model.records import Ending, Outcome, Record, RecordKind, StartedBody, UpdateBody
 from perdure.model.turns import TurnBody, encode_turn
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -56,7 +56,7 @@ def test_a_small_history() -> None:
     assert [event.event_id for event in found] == [1, 2, 3, 4]
     assert [event.seq for event in found] == [1, 2, 3, 4]
     assert found[1] == e.ActivityScheduled(
-        2, 1, NOW + timedelta(seconds=2), 2, OPERATION, "charge", NULL, "pay", "shop.py:3"
+        2, 1, NOW + timedelta(seconds=2), 2, OPERATION, "charge", NULL, "pay", "shop.py:3", None
     )
     last = found[-1]
     assert isinstance(last, e.OrchestrationCompleted)
@@ -70,10 +70,21 @@ ACTIONS: list[tuple[a.Action, str]] = [
     (a.CancelTimer(OPERATION), "TimerCancelled"),
     (a.StartChild(OPERATION, "n", None, InstanceId("i"), NULL, ""), "SubOrchestrationScheduled"),
     (a.CancelChild(OPERATION, InstanceId("i"), "r"), "SubOrchestrationCancelRequested"),
+    (a.TerminateChild(OPERATION, InstanceId("i"), "r"), "SubOrchestrationTerminateRequested"),
     (a.StartDetached(OPERATION, "n", None, InstanceId("i"), NULL, ""), "OrchestrationChained"),
     (a.WaitEvent(OPERATION, "n", ""), "EventSubscribed"),
+    (a.WaitNext(OPERATION, "n", ""), "NextEventSubscribed"),
+    (a.DequeueEvent(OPERATION, "q", ""), "QueueSubscribed"),
     (a.CancelWait(OPERATION), "EventSubscriptionCancelled"),
     (a.SetCustomStatus(OPERATION, NULL), "CustomStatusUpdated"),
+    (a.SetAttributes(OPERATION, JsonText("{}"), ""), "AttributesUpdated"),
+    (a.SetKey(OPERATION, "k", NULL, ""), "KeyValueSet"),
+    (a.ClearKey(OPERATION, "k", ""), "KeyValueCleared"),
+    (a.ClearKeys(OPERATION, ""), "KeyValuesCleared"),
+    (a.ReadKey(OPERATION, InstanceId("i"), "k", ""), "KeyReadRequested"),
+    (a.RecordStep(OPERATION, "s", NULL, None, ""), "StepRecorded"),
+    (a.AnswerUpdate("u", NULL), "UpdateAnswered"),
+    (a.RefuseCall(OPERATION, "custom status", "too large", ""), "CallRefused"),
     (a.MarkPatch("p", deprecated=False, line=""), "PatchTaken"),
     (a.ContinueAsNew("n", None, NULL), "OrchestrationContinuedAsNew"),
 ]
@@ -91,11 +102,22 @@ MESSAGES = [
     (record(2, RecordKind.ACTIVITY_FAILED, "0:1", encode_failure(FAILURE)), "ActivityFailed"),
     (record(2, RecordKind.TIMER_FIRED, "0:1"), "TimerFired"),
     (record(2, RecordKind.EVENT_RAISED, "go", "1"), "EventRaised"),
+    (record(2, RecordKind.EVENT_QUEUED, "inbox", "1"), "EventQueued"),
+    (
+        record(2, RecordKind.UPDATE_REQUESTED, "u", encode_update(UpdateBody("add", NULL))),
+        "UpdateRequested",
+    ),
+    (record(2, RecordKind.KEY_READ, "0:1", "1"), "KeyRead"),
     (record(2, RecordKind.CHILD_COMPLETED, "0:1", "1"), "SubOrchestrationCompleted"),
     (record(2, RecordKind.CHILD_FAILED, "0:1", encode_failure(FAILURE)), "SubOrchestrationFailed"),
     (record(2, RecordKind.CANCEL_REQUESTED, None, encode("why")), "OrchestrationCancelRequested"),
     (record(2, RecordKind.TERMINATED, None, encode("why")), "OrchestrationTerminated"),
 ]
+
+
+def test_every_kind_of_message_is_there() -> None:
+    kinds = {message.kind for message, _ in MESSAGES}
+    assert kinds == set(RecordKind) - {RecordKind.STARTED, RecordKind.TURN}
 
 
 @pytest.mark.parametrize(("message", "kind"), MESSAGES, ids=[kind for _, kind in MESSAGES])
@@ -110,7 +132,7 @@ def test_every_message_is_an_event(message: Record, kind: str) -> None:
     [
         (Ending(Outcome.COMPLETED, NULL), "OrchestrationCompleted"),
         (Ending(Outcome.FAILED, failure=FAILURE), "OrchestrationFailed"),
-        (Ending(Outcome.TIMED_OUT, failure=FAILURE), "OrchestrationFailed"),
+        (Ending(Outcome.TIMED_OUT, failure=FAILURE), "OrchestrationTimedOut"),
         (Ending(Outcome.CANCELLED, failure=FAILURE), "OrchestrationCancelled"),
     ],
 )

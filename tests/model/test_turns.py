@@ -15,8 +15,9 @@ from perdure.model import actions as a
 from perdure.model.codec import encode
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import JsonText, OperationId
+from perdure.model.options import ActivityOptions, StartOptions
 from perdure.model.policy import Retry
-from perdure.model.records import Ending, Outcome
+from perdure.model.records import Ending, Outcome, ParentClose
 from perdure.model.turns import TurnBody, decode_turn, encode_turn
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -36,7 +37,26 @@ RETRIES = st.builds(
     longest=DELTAS,
     jitter=st.floats(0, 1),
     not_on=st.lists(TEXT, max_size=2).map(tuple),
+    total=st.none() | st.just(timedelta(hours=1)),
+    step=DELTAS,
 )
+ACTIVITY_OPTIONS = st.builds(
+    ActivityOptions,
+    session=st.none() | TEXT,
+    priority=st.integers(-100, 100),
+    limit=st.none() | TEXT,
+    queue_timeout=st.none() | DELTAS,
+    heartbeat_timeout=st.none() | DELTAS,
+)
+START_OPTIONS = st.builds(
+    StartOptions,
+    parent_close=st.sampled_from(ParentClose),
+    priority=st.integers(-100, 100),
+    limit=st.none() | TEXT,
+    timeout=st.none() | DELTAS,
+    attributes=st.none() | INPUTS,
+)
+FAILURES = st.just(Failure(FailureCategory.APPLICATION, "E", "m", details=JsonText("1")))
 BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "operation": OPERATIONS,
     "name": TEXT,
@@ -53,23 +73,37 @@ BY_FIELD: dict[str, st.SearchStrategy[Any]] = {
     "value": st.none() | INPUTS,
     "patch": TEXT,
     "deprecated": st.booleans(),
+    "queue": TEXT,
+    "key": TEXT,
+    "values": INPUTS,
+    "result": st.none() | INPUTS | st.just(JsonText("null")),
+    "failure": st.none() | FAILURES,
+    "update": TEXT,
+    "call": TEXT,
+    "message": TEXT,
+}
+BY_KIND: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
+    a.ScheduleActivity: {"options": st.none() | ACTIVITY_OPTIONS},
+    a.StartChild: {"options": st.none() | START_OPTIONS},
+    a.StartDetached: {"options": st.none() | START_OPTIONS},
+    a.SetKey: {"value": INPUTS},
 }
 KINDS: tuple[type[Any], ...] = get_args(a.Action.__value__)
 ACTIONS = st.one_of(
     *(
-        st.builds(kind, **{name: BY_FIELD[name] for name in kind.__dataclass_fields__})
+        st.builds(
+            kind,
+            **{
+                name: (BY_FIELD | BY_KIND.get(kind, {}))[name] for name in kind.__dataclass_fields__
+            },
+        )
         for kind in KINDS
     )
 )
 ENDINGS = st.one_of(
     st.none(),
     st.builds(Ending, st.just(Outcome.COMPLETED), INPUTS),
-    st.just(
-        Ending(
-            Outcome.FAILED,
-            failure=Failure(FailureCategory.APPLICATION, "E", "m", details=JsonText("1")),
-        )
-    ),
+    FAILURES.map(lambda failure: Ending(Outcome.FAILED, failure=failure)),
     st.just(Ending(Outcome.CONTINUED_AS_NEW)),
 )
 
@@ -85,6 +119,7 @@ ENDINGS = st.one_of(
         actions=st.lists(ACTIONS, max_size=6).map(tuple),
         ending=ENDINGS,
         unread=st.lists(TEXT, max_size=2).map(tuple),
+        unread_queued=st.lists(TEXT, max_size=2).map(tuple),
     )
 )
 def test_turns_come_back(body: TurnBody) -> None:

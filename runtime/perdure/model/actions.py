@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from perdure.model.failure import Failure
 from perdure.model.ids import InstanceId, JsonText, OperationId
+from perdure.model.options import ActivityOptions, StartOptions
 from perdure.model.policy import Retry
 from perdure.model.values import value
 
@@ -26,6 +28,8 @@ class ScheduleActivity:
     timeout: timedelta | None
     """Of one attempt, from its start."""
     line: str
+    options: ActivityOptions | None = None
+    """None: all at their defaults; the priority is that of the instance where none was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,22 @@ class StartChild:
     instance: InstanceId
     input: JsonText
     line: str
+    options: StartOptions | None = None
+    """None: all at their defaults; the priority is that of the instance where none was given."""
 
 
 @dataclass(frozen=True, slots=True)
 class CancelChild:
     """Ask a child to cancel; its outcome is no longer wanted."""
+
+    operation: OperationId
+    instance: InstanceId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateChild:
+    """End a child from outside, without its code: the execution that wanted it has ended."""
 
     operation: OperationId
     instance: InstanceId
@@ -84,6 +99,8 @@ class StartDetached:
     instance: InstanceId
     input: JsonText
     line: str
+    options: StartOptions | None = None
+    """None: all at their defaults; the priority is that of the instance where none was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +113,26 @@ class WaitEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitNext:
+    """Wait for an event of that name that arrives from now on; buffered ones do not count."""
+
+    operation: OperationId
+    name: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class DequeueEvent:
+    """Take the next message of a queue of this instance; buffered ones count."""
+
+    operation: OperationId
+    queue: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelWait:
-    """Stop waiting: events go to the next wait of that name."""
+    """Stop waiting, for an event or a queue: what arrives goes to the next wait of that name."""
 
     operation: OperationId
 
@@ -108,6 +143,88 @@ class SetCustomStatus:
 
     operation: OperationId
     value: JsonText | None
+    line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttributes:
+    """Lay these attributes over those there are: what the instance is found by."""
+
+    operation: OperationId
+    values: JsonText
+    """A JSON object of strings, numbers and booleans; a null takes one away."""
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetKey:
+    """Put a value into the instance's key-value map; its time is the turn's."""
+
+    operation: OperationId
+    key: str
+    value: JsonText
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearKey:
+    """Take a key out of the map."""
+
+    operation: OperationId
+    key: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearKeys:
+    """Empty the map."""
+
+    operation: OperationId
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadKey:
+    """Read a key of another instance as it is when this turn is committed."""
+
+    operation: OperationId
+    instance: InstanceId
+    key: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStep:
+    """Keep what a step came to: it ran within this turn, and never runs again.
+
+    Exactly one of `result` and `failure` is set.
+    """
+
+    operation: OperationId
+    name: str
+    result: JsonText | None
+    failure: Failure | None
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerUpdate:
+    """Tell whoever sent an update what it came to: exactly one of `result` and `failure`."""
+
+    update: str
+    result: JsonText | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseCall:
+    """A call that went beyond a limit, and raised; recorded, for limits may change."""
+
+    operation: OperationId
+    call: str
+    """What was asked for, such as `custom status`."""
+    message: str
+    line: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +253,21 @@ type Action = (
     | CancelTimer
     | StartChild
     | CancelChild
+    | TerminateChild
     | StartDetached
     | WaitEvent
+    | WaitNext
+    | DequeueEvent
     | CancelWait
     | SetCustomStatus
+    | SetAttributes
+    | SetKey
+    | ClearKey
+    | ClearKeys
+    | ReadKey
+    | RecordStep
+    | AnswerUpdate
+    | RefuseCall
     | MarkPatch
     | ContinueAsNew
 )

@@ -14,6 +14,7 @@ kept, one per type, for as long as the process lives.
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +24,14 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from perdure.errors import PayloadError
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText, OperationId
-from perdure.model.records import CarriedEvent, ParentLink, StartedBody
+from perdure.model.records import (
+    CarriedEvent,
+    CarriedUpdate,
+    KeyValue,
+    ParentLink,
+    StartedBody,
+    UpdateBody,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +42,11 @@ __all__ = [
     "decode_failure",
     "decode_object",
     "decode_started",
+    "decode_update",
     "encode",
     "encode_failure",
     "encode_started",
+    "encode_update",
     "json_string",
     "raw_json",
     "storable",
@@ -326,7 +336,8 @@ def encode_carried(carried: Sequence[CarriedEvent]) -> str:
     """Encode events that go on to the next execution."""
     items = (
         f'{{"name":{json_string(event.name)}'
-        f"{'' if event.data is None else f',"data":{event.data}'}}}"
+        f"{'' if event.data is None else f',"data":{event.data}'}"
+        f"{',"queued":true' if event.queued else ''}}}"
         for event in carried
     )
     return f"[{','.join(items)}]"
@@ -347,16 +358,44 @@ def encode_started(body: StartedBody) -> JsonText:
         parts.append(f',"carried":{encode_carried(body.carried)}')
     if body.custom_status is not None:
         parts.append(f',"custom_status":{body.custom_status}')
+    parts += _of_the_last_execution(body)
     parts.append("}")
     return JsonText("".join(parts))
+
+
+def _of_the_last_execution(body: StartedBody) -> list[str]:
+    """Encode what a first execution seldom has."""
+    parts: list[str] = []
+    if body.keys:
+        parts.append(f',"keys":[{",".join(map(_encode_key, body.keys))}]')
+    if body.updates:
+        updates = ",".join(
+            f'{{"update":{json_string(each.update)},"body":{each.body}}}' for each in body.updates
+        )
+        parts.append(f',"updates":[{updates}]')
+    if body.timeout is not None:
+        parts.append(f',"timeout":{body.timeout.total_seconds()!r}')
+    if body.deadline is not None:
+        parts.append(f',"deadline":"{body.deadline.isoformat()}"')
+    if body.priority:
+        parts.append(f',"priority":{body.priority}')
+    if body.attributes is not None:
+        parts.append(f',"attributes":{body.attributes}')
+    return parts
+
+
+def _encode_key(entry: KeyValue) -> str:
+    return (
+        f'{{"key":{json_string(entry.key)},"value":{entry.value}'
+        f',"updated_at":"{entry.updated_at.isoformat()}"}}'
+    )
 
 
 def decode_started(text: JsonText) -> StartedBody:
     """Decode what `encode_started` wrote."""
     data = decode_object(text, what="a stored start")
     try:
-        parent = data.get("parent")
-        carried = data.get("carried")
+        parent, deadline, timeout = (data.get(k) for k in ("parent", "deadline", "timeout"))
         return StartedBody(
             name=data["name"],
             version=data.get("version"),
@@ -368,14 +407,47 @@ def decode_started(text: JsonText) -> StartedBody:
                 parent["execution"],
                 OperationId(parent["operation"]),
             ),
-            carried=()
-            if carried is None
-            else tuple(
-                CarriedEvent(item["name"], raw_json(item["data"]) if "data" in item else None)
-                for item in carried
+            carried=tuple(
+                CarriedEvent(item["name"], _raw(item, "data"), item.get("queued", False))
+                for item in data.get("carried", ())
             ),
-            custom_status=raw_json(data["custom_status"]) if "custom_status" in data else None,
+            custom_status=_raw(data, "custom_status"),
+            keys=tuple(
+                KeyValue(
+                    item["key"],
+                    raw_json(item["value"]),
+                    datetime.fromisoformat(item["updated_at"]),
+                )
+                for item in data.get("keys", ())
+            ),
+            updates=tuple(
+                CarriedUpdate(item["update"], raw_json(item["body"]))
+                for item in data.get("updates", ())
+            ),
+            timeout=None if timeout is None else timedelta(seconds=timeout),
+            deadline=None if deadline is None else datetime.fromisoformat(deadline),
+            priority=data.get("priority", 0),
+            attributes=_raw(data, "attributes"),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         msg = f"a stored start is damaged: {error!r}"
+        raise PayloadError(msg) from error
+
+
+def _raw(item: dict[str, Any], field: str) -> JsonText | None:
+    return raw_json(item[field]) if field in item else None
+
+
+def encode_update(body: UpdateBody) -> JsonText:
+    """Encode the body of an `UPDATE_REQUESTED` record."""
+    return JsonText(f'{{"name":{json_string(body.name)},"input":{body.input}}}')
+
+
+def decode_update(text: JsonText) -> UpdateBody:
+    """Decode what `encode_update` wrote."""
+    data = decode_object(text, what="a stored update")
+    try:
+        return UpdateBody(data["name"], raw_json(data["input"]))
+    except KeyError as error:
+        msg = f"a stored update is damaged: {error!r}"
         raise PayloadError(msg) from error

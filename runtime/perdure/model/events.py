@@ -13,24 +13,36 @@ from typing import TYPE_CHECKING, assert_never
 
 from perdure.model.actions import (
     Action,
+    AnswerUpdate,
     CancelActivity,
     CancelChild,
     CancelTimer,
     CancelWait,
+    ClearKey,
+    ClearKeys,
     ContinueAsNew,
     CreateTimer,
+    DequeueEvent,
     MarkPatch,
+    ReadKey,
+    RecordStep,
+    RefuseCall,
     ScheduleActivity,
+    SetAttributes,
     SetCustomStatus,
+    SetKey,
     StartChild,
     StartDetached,
+    TerminateChild,
     WaitEvent,
+    WaitNext,
 )
-from perdure.model.codec import decode, decode_failure, decode_started
+from perdure.model.codec import decode, decode_failure, decode_started, decode_update
 from perdure.model.failure import Failure
 from perdure.model.ids import InstanceId, JsonText, OperationId
+from perdure.model.options import ActivityOptions, StartOptions
 from perdure.model.records import Ending, Outcome, Record, RecordKind
-from perdure.model.turns import decode_turn
+from perdure.model.turns import TurnBody, decode_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -85,6 +97,7 @@ class ActivityScheduled(OperationEvent):
     input: JsonText
     tag: str
     line: str
+    options: ActivityOptions | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +149,22 @@ class EventSubscribed(OperationEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class NextEventSubscribed(OperationEvent):
+    """The code waits for an event of that name that arrives from now on."""
+
+    name: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSubscribed(OperationEvent):
+    """The code waits for the next message of a queue."""
+
+    queue: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class EventSubscriptionCancelled(OperationEvent):
     """The code waits no longer."""
 
@@ -149,6 +178,14 @@ class EventRaised(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class EventQueued(Event):
+    """A message for a queue arrived."""
+
+    queue: str
+    data: JsonText | None
+
+
+@dataclass(frozen=True, slots=True)
 class SubOrchestrationScheduled(OperationEvent):
     """A child was started."""
 
@@ -157,6 +194,7 @@ class SubOrchestrationScheduled(OperationEvent):
     instance: InstanceId
     input: JsonText
     line: str
+    options: StartOptions | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +220,14 @@ class SubOrchestrationCancelRequested(OperationEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class SubOrchestrationTerminateRequested(OperationEvent):
+    """A child was terminated, because its parent's execution ended."""
+
+    instance: InstanceId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class OrchestrationChained(OperationEvent):
     """An instance was started that nobody waits for."""
 
@@ -190,6 +236,7 @@ class OrchestrationChained(OperationEvent):
     instance: InstanceId
     input: JsonText
     line: str
+    options: StartOptions | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +244,92 @@ class CustomStatusUpdated(OperationEvent):
     """The custom status was set, or cleared (None)."""
 
     value: JsonText | None
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttributesUpdated(OperationEvent):
+    """Attributes were set, or taken away (null)."""
+
+    values: JsonText
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValueSet(OperationEvent):
+    """A key was set."""
+
+    key: str
+    value: JsonText
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValueCleared(OperationEvent):
+    """A key was taken away."""
+
+    key: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValuesCleared(OperationEvent):
+    """All keys were taken away."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReadRequested(OperationEvent):
+    """A key of another instance was asked for."""
+
+    instance: InstanceId
+    key: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRead(OperationEvent):
+    """What the key held; None or null: nothing."""
+
+    value: JsonText | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecorded(OperationEvent):
+    """A step ran within the turn."""
+
+    name: str
+    result: JsonText | None
+    failure: Failure | None
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRequested(Event):
+    """An update arrived."""
+
+    update: str
+    name: str
+    input: JsonText
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAnswered(Event):
+    """An update was answered."""
+
+    update: str
+    result: JsonText | None
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRefused(OperationEvent):
+    """A call went beyond a limit, and raised."""
+
+    call: str
+    message: str
+    line: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,14 +356,26 @@ class OrchestrationCompleted(Event):
     output: JsonText | None
     unread: tuple[str, ...]
     """Names of events that nobody read."""
+    unread_queued: tuple[str, ...]
+    """Names of queues, one for each message that nobody took."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrchestrationFailed(Event):
-    """The execution failed, or ran past its deadline."""
+    """The execution failed."""
 
     failure: Failure
     unread: tuple[str, ...]
+    unread_queued: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestrationTimedOut(Event):
+    """The execution ran past its deadline."""
+
+    failure: Failure
+    unread: tuple[str, ...]
+    unread_queued: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +384,7 @@ class OrchestrationCancelled(Event):
 
     reason: str
     unread: tuple[str, ...]
+    unread_queued: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,10 +440,10 @@ def _events(record: Record, first: int) -> Iterator[Event]:
     ending = body.ending
     if ending is not None and ending.outcome is not Outcome.CONTINUED_AS_NEW:
         place = (number, record.execution, record.at, record.seq)
-        yield _ending(ending, body.unread, place)
+        yield _ending(ending, body, place)
 
 
-def _message(record: Record, p: _Place) -> Event:  # noqa: PLR0911  one case for each kind
+def _message(record: Record, p: _Place) -> Event:  # noqa: C901, PLR0911  one case for each kind
     operation = OperationId(record.ref or "")
     match record.kind:
         case RecordKind.STARTED:
@@ -314,6 +460,13 @@ def _message(record: Record, p: _Place) -> Event:  # noqa: PLR0911  one case for
             return TimerFired(*p, operation)
         case RecordKind.EVENT_RAISED:
             return EventRaised(*p, record.ref or "", record.body)
+        case RecordKind.EVENT_QUEUED:
+            return EventQueued(*p, record.ref or "", record.body)
+        case RecordKind.UPDATE_REQUESTED:
+            asked = decode_update(record.body or _NULL)
+            return UpdateRequested(*p, record.ref or "", asked.name, asked.input)
+        case RecordKind.KEY_READ:
+            return KeyRead(*p, operation, record.body)
         case RecordKind.CHILD_COMPLETED:
             return SubOrchestrationCompleted(*p, operation, record.body)
         case RecordKind.CHILD_FAILED:
@@ -329,28 +482,54 @@ def _reason(record: Record) -> str:
     return decode(record.body, str, what="a stored reason") if record.body else ""
 
 
-def _action(action: Action, p: _Place) -> Event:  # noqa: C901, PLR0911  one case for each kind
+def _action(action: Action, p: _Place) -> Event:  # noqa: C901, PLR0911, PLR0912  one case for each kind
     match action:
-        case ScheduleActivity(operation, name, input_, tag, _, _, line):
-            return ActivityScheduled(*p, operation, name, input_, tag, line)
+        case ScheduleActivity(operation, name, input_, tag, _, _, line, options):
+            return ActivityScheduled(*p, operation, name, input_, tag, line, options)
         case CancelActivity(operation, reason):
             return ActivityCancelRequested(*p, operation, reason)
         case CreateTimer(operation, delay, fire_at, line):
             return TimerCreated(*p, operation, delay, fire_at, line)
         case CancelTimer(operation):
             return TimerCancelled(*p, operation)
-        case StartChild(operation, name, version, instance, input_, line):
-            return SubOrchestrationScheduled(*p, operation, name, version, instance, input_, line)
+        case StartChild(operation, name, version, instance, input_, line, options):
+            return SubOrchestrationScheduled(
+                *p, operation, name, version, instance, input_, line, options
+            )
         case CancelChild(operation, instance, reason):
             return SubOrchestrationCancelRequested(*p, operation, instance, reason)
-        case StartDetached(operation, name, version, instance, input_, line):
-            return OrchestrationChained(*p, operation, name, version, instance, input_, line)
+        case TerminateChild(operation, instance, reason):
+            return SubOrchestrationTerminateRequested(*p, operation, instance, reason)
+        case StartDetached(operation, name, version, instance, input_, line, options):
+            return OrchestrationChained(
+                *p, operation, name, version, instance, input_, line, options
+            )
         case WaitEvent(operation, name, line):
             return EventSubscribed(*p, operation, name, line)
+        case WaitNext(operation, name, line):
+            return NextEventSubscribed(*p, operation, name, line)
+        case DequeueEvent(operation, queue, line):
+            return QueueSubscribed(*p, operation, queue, line)
         case CancelWait(operation):
             return EventSubscriptionCancelled(*p, operation)
-        case SetCustomStatus(operation, value):
-            return CustomStatusUpdated(*p, operation, value)
+        case SetCustomStatus(operation, value, line):
+            return CustomStatusUpdated(*p, operation, value, line)
+        case SetAttributes(operation, values, line):
+            return AttributesUpdated(*p, operation, values, line)
+        case SetKey(operation, key, value, line):
+            return KeyValueSet(*p, operation, key, value, line)
+        case ClearKey(operation, key, line):
+            return KeyValueCleared(*p, operation, key, line)
+        case ClearKeys(operation, line):
+            return KeyValuesCleared(*p, operation, line)
+        case ReadKey(operation, instance, key, line):
+            return KeyReadRequested(*p, operation, instance, key, line)
+        case RecordStep(operation, name, result, failure, line):
+            return StepRecorded(*p, operation, name, result, failure, line)
+        case AnswerUpdate(update, result, failure):
+            return UpdateAnswered(*p, update, result, failure)
+        case RefuseCall(operation, call, message, line):
+            return CallRefused(*p, operation, call, message, line)
         case MarkPatch(patch, deprecated, line):
             return PatchTaken(*p, patch, deprecated, line)
         case ContinueAsNew(_, version, input_):
@@ -358,10 +537,12 @@ def _action(action: Action, p: _Place) -> Event:  # noqa: C901, PLR0911  one cas
     assert_never(action)
 
 
-def _ending(ending: Ending, unread: tuple[str, ...], p: _Place) -> Event:
-    failure = ending.failure
+def _ending(ending: Ending, body: TurnBody, p: _Place) -> Event:
+    failure, left = ending.failure, (body.unread, body.unread_queued)
     if ending.outcome is Outcome.COMPLETED or failure is None:
-        return OrchestrationCompleted(*p, ending.output, unread)
+        return OrchestrationCompleted(*p, ending.output, *left)
     if ending.outcome is Outcome.CANCELLED:
-        return OrchestrationCancelled(*p, failure.message, unread)
-    return OrchestrationFailed(*p, failure, unread)
+        return OrchestrationCancelled(*p, failure.message, *left)
+    if ending.outcome is Outcome.TIMED_OUT:
+        return OrchestrationTimedOut(*p, failure, *left)
+    return OrchestrationFailed(*p, failure, *left)

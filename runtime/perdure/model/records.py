@@ -157,6 +157,8 @@ class StartedBody:
     """In later executions: when the run times out; None: never."""
     priority: int = 0
     """Of its activities and children, unless they say otherwise."""
+    attributes: JsonText | None = None
+    """What it is found by, as its start or the last execution had them: so code can read them."""
 
 
 @value(frozen=True, slots=True)
