@@ -1,6 +1,6 @@
 """Durable execution for Python: orchestrations that outlive the processes that run them."""
 
-from perdure.client import Client, InstanceHandle
+from perdure.client import Client, InstanceHandle, SyncClient, SyncInstanceHandle
 from perdure.errors import (
     ActivityError,
     ApplicationError,
@@ -42,6 +42,8 @@ __all__ = [
     "Registry",
     "Retry",
     "Saga",
+    "SyncClient",
+    "SyncInstanceHandle",
     "activity",
     "current",
     "orchestration",

@@ -15,6 +15,7 @@
     │   ├── InstanceNotFoundError
     │   ├── InstanceExistsError
     │   ├── InstanceFinishedError
+    │   ├── InstanceUnfinishedError
     │   ├── InboxFullError
     │   └── ResultTimeoutError
     ├── OutcomeError               an orchestration or activity ended other than Completed
@@ -23,6 +24,8 @@
     │   │   ├── OrchestrationCancelledError
     │   │   ├── OrchestrationTerminatedError
     │   │   └── OrchestrationTimedOutError
+    │   ├── QueryError
+    │   ├── UpdateError
     │   └── ApplicationError       what user code raises to say more than a message
     ├── ConfigurationError         whoever runs the system
     └── ProviderError              nobody yet: retry when `retryable`
@@ -51,6 +54,7 @@ __all__ = [
     "InstanceExistsError",
     "InstanceFinishedError",
     "InstanceNotFoundError",
+    "InstanceUnfinishedError",
     "LeaseLostError",
     "NondeterminismError",
     "NotRegisteredError",
@@ -62,8 +66,10 @@ __all__ = [
     "PayloadError",
     "PerdureError",
     "ProviderError",
+    "QueryError",
     "ResultTimeoutError",
     "SpinningTurnError",
+    "UpdateError",
 ]
 
 
@@ -122,6 +128,10 @@ class InstanceFinishedError(CallerError):
     """The instance has ended; it takes no more messages."""
 
 
+class InstanceUnfinishedError(CallerError):
+    """The instance, or something beneath it, has not ended."""
+
+
 class InboxFullError(CallerError):
     """The instance has too many unread messages; nothing was accepted."""
 
@@ -157,6 +167,14 @@ class OrchestrationTerminatedError(OrchestrationError):
 
 class OrchestrationTimedOutError(OrchestrationError):
     """An orchestration ran past its deadline."""
+
+
+class QueryError(OutcomeError):
+    """A query was not answered: no such handler, or the handler raised."""
+
+
+class UpdateError(OutcomeError):
+    """An update was refused by its validator, failed in its handler, or has no handler."""
 
 
 class ApplicationError(OutcomeError):

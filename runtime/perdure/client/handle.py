@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 from perdure.errors import (
     OrchestrationCancelledError,
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from perdure.model.events import Event
 
 __all__ = ["InstanceHandle", "outcome_error"]
+
+ANY: type[Any] = object
+"""A result of whatever type it has as JSON."""
+PATIENCE = timedelta(seconds=30)
+"""How long a query or an update waits for its answer."""
 
 
 class InstanceHandle[R]:
@@ -41,7 +46,7 @@ class InstanceHandle[R]:
     def __repr__(self) -> str:
         return f"InstanceHandle({self.instance_id!r})"
 
-    async def result(self, timeout: timedelta | float | None = None) -> R:  # noqa: ASYNC109  users look for it
+    async def result(self, timeout: timedelta | float | None = None) -> R:
         """Wait for the result, for `timeout` (seconds) at most.
 
         Raises:
@@ -50,18 +55,27 @@ class InstanceHandle[R]:
             InstanceNotFoundError: There is no such instance.
             PayloadError: The result does not fit the type that was declared.
         """
+        info = await self.ended(timeout)
+        if info.status is not InstanceStatus.COMPLETED:
+            raise outcome_error(info)
+        return self._decode(info.output)
+
+    async def ended(self, timeout: timedelta | float | None = None) -> InstanceInfo:
+        """Wait until it has ended, however it did, for `timeout` (seconds) at most.
+
+        Raises:
+            ResultTimeoutError: It has not ended in that time; it goes on.
+            InstanceNotFoundError: There is no such instance.
+        """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         scope = asyncio.timeout(seconds)
         try:
             async with scope:
-                info = await self._client.wait_ended(self.instance_id)
+                return await self._client.wait_ended(self.instance_id)
         except TimeoutError:
             if not scope.expired():
                 raise
             raise await self._still_running(seconds or 0.0) from None
-        if info.status is not InstanceStatus.COMPLETED:
-            raise outcome_error(info)
-        return self._decode(info.output)
 
     async def _still_running(self, seconds: float) -> ResultTimeoutError:
         info = await self.status()
@@ -89,6 +103,50 @@ class InstanceHandle[R]:
             PayloadError: `data` has no JSON form.
         """
         await self._client.raise_event(self.instance_id, name, data)
+
+    async def enqueue_event(self, queue: str, data: object = None) -> None:
+        """Put an item into one of its queues; raises like `raise_event`."""
+        await self._client.enqueue_event(self.instance_id, queue, data)
+
+    @overload
+    async def query[T](
+        self, name: str, /, *, result_type: type[T], timeout: timedelta = PATIENCE,
+        **arguments: object,
+    ) -> T: ...  # fmt: skip
+    @overload
+    async def query(
+        self, name: str, /, *, timeout: timedelta = PATIENCE, **arguments: object
+    ) -> Any: ...
+    async def query(self, name: str, /, **arguments: Any) -> Any:
+        """Ask one of its handlers for something it knows; see `Client.query`."""
+        return await self._client.query(self.instance_id, name, **arguments)
+
+    @overload
+    async def update[T](
+        self, name: str, /, *, result_type: type[T], update_id: str | None = None,
+        timeout: timedelta | None = PATIENCE, **arguments: object,
+    ) -> T: ...  # fmt: skip
+    @overload
+    async def update(
+        self, name: str, /, *, update_id: str | None = None,
+        timeout: timedelta | None = PATIENCE, **arguments: object,
+    ) -> Any: ...  # fmt: skip
+    async def update(self, name: str, /, **arguments: Any) -> Any:
+        """Ask one of its handlers to do something; see `Client.update`."""
+        return await self._client.update(self.instance_id, name, **arguments)
+
+    @overload
+    async def get_key[T](self, key: str, as_type: type[T]) -> T | None: ...
+    @overload
+    async def get_key(self, key: str) -> Any: ...
+    async def get_key(self, key: str, as_type: Any = object) -> Any:
+        """Read one value of its key-value map; see `Client.get_key`."""
+        return await self._client.get_key(self.instance_id, key, as_type)
+
+    async def watch(self) -> AsyncGenerator[InstanceInfo]:
+        """Yield it as it is now and whenever it has changed, until it has ended."""
+        async for info in self._client.watch(self.instance_id):
+            yield info
 
     async def cancel(self, reason: str = "") -> None:
         """Ask it to cancel: its code may clean up. Nothing happens to one that has ended."""

@@ -5,7 +5,7 @@ The promises of `perdure.providers.protocol` hold here too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Protocol
@@ -29,6 +29,7 @@ from perdure.providers.administering import (
     Retired,
     Totals,
 )
+from perdure.providers.reading import InstanceStatus, ListInstances
 from perdure.providers.work import (
     ActivityLease,
     ActivityProgress,
@@ -51,6 +52,10 @@ class AdminProvider(Protocol):
 
     async def read_sizes(self, instances: Sequence[InstanceId]) -> Sequence[InstanceSize | None]:
         """Measure instances; None where there is none."""
+        ...
+
+    async def count_instances(self, query: ListInstances) -> Mapping[InstanceStatus, int]:
+        """Count by status what `list_instances` would list on all its pages; zeros left out."""
         ...
 
     async def read_totals(self) -> Totals:

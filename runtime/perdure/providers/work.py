@@ -491,6 +491,18 @@ class FinishedHint:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionsHint:
+    """Questions wait for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredHint:
+    """Questions to, or updates of, these instances were answered."""
+
+    instances: frozenset[InstanceId]
+
+
+@dataclass(frozen=True, slots=True)
 class ChangedHint:
     """The change feed grew."""
 
@@ -500,4 +512,13 @@ class ResyncHint:
     """The connection for hints was lost and is back: look at everything once."""
 
 
-type Hint = TurnsHint | ActivitiesHint | CancelHint | FinishedHint | ChangedHint | ResyncHint
+type Hint = (
+    TurnsHint
+    | ActivitiesHint
+    | CancelHint
+    | FinishedHint
+    | QuestionsHint
+    | AnsweredHint
+    | ChangedHint
+    | ResyncHint
+)
