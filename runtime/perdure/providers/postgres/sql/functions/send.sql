@@ -22,7 +22,26 @@ declare
   v_others int;
   v_watched boolean;
   v_fate smallint[];
+  v_one message_v1;
 begin
+  -- One start alone, of an id that is free: what a quiet system sends, and done with single rows. To
+  -- set up a query over arrays takes longer than to run it.
+  if cardinality(p_messages) = 1 and p_messages[1].kind = 1 and not p_messages[1].watched then
+    v_one := p_messages[1];
+    insert into instance (id, tenant, name, version, parent, status, created, token)
+    values (
+      v_one.instance, v_one.tenant, v_one.name, v_one.version, v_one.parent, 0, p_now, v_one.token
+    )
+    on conflict (id) do nothing;
+    if found then
+      insert into live (instance, name, version, next_seq, due)
+      values (v_one.instance, v_one.name, coalesce(v_one.version, ''), 2, p_now);
+      insert into event (instance, seq, execution, kind, ref, body, at, source)
+      values (v_one.instance, 1, 1, 1, v_one.ref, v_one.body, p_now, v_one.token);
+      return v_outcomes;
+    end if;
+  end if;
+
   select count(*) filter (where m.kind = 1), count(*) filter (where m.kind <> 1),
          coalesce(bool_or(m.watched), false)
     into v_starts, v_others, v_watched
