@@ -13,6 +13,7 @@ from perdure.model.policy import Retry
 from perdure.providers.work import ActivityFailed, ActivityRetried, LeasedActivity
 
 DICE = random.Random(3)
+ZERO = timedelta(0)
 
 
 def leased(retry: Retry | None = None, failures: int = 0) -> LeasedActivity:
@@ -103,13 +104,13 @@ def test_where_names_the_line_but_not_the_text() -> None:
 
 def test_without_a_policy_one_failure_is_the_end() -> None:
     failure = describe(raised(ValueError("no")))
-    assert after_failure(leased(), failure, frozenset(), DICE) == ActivityFailed(failure)
+    assert after_failure(leased(), failure, frozenset(), DICE, ZERO) == ActivityFailed(failure)
 
 
 def test_a_policy_waits_longer_each_time_and_ends() -> None:
     retry = Retry(max_attempts=3, initial=timedelta(seconds=1), factor=4)
     failure = describe(raised(ValueError("no")))
-    ends = [after_failure(leased(retry, n), failure, frozenset(), DICE) for n in range(3)]
+    ends = [after_failure(leased(retry, n), failure, frozenset(), DICE, ZERO) for n in range(3)]
     assert ends == [
         ActivityRetried(timedelta(seconds=1), failure),
         ActivityRetried(timedelta(seconds=4), failure),
@@ -122,7 +123,7 @@ def test_jitter_only_shortens() -> None:
     failure = describe(raised(ValueError("no")))
     waits: set[timedelta] = set()
     for _ in range(100):
-        end = after_failure(leased(retry), failure, frozenset(), DICE)
+        end = after_failure(leased(retry), failure, frozenset(), DICE, ZERO)
         assert isinstance(end, ActivityRetried)
         waits.add(end.delay)
     assert timedelta(seconds=5) <= min(waits)
@@ -138,11 +139,11 @@ def test_what_is_named_or_not_retryable_is_not_tried_again() -> None:
         ApplicationError("no", retryable=False),
         PayloadError("it will not fit the next time either"),
     ):
-        end = after_failure(leased(retry), describe(error), names_of(error), DICE)
+        end = after_failure(leased(retry), describe(error), names_of(error), DICE, ZERO)
         assert isinstance(end, ActivityFailed)
     other = ValueError("no")
     assert isinstance(
-        after_failure(leased(retry), describe(other), names_of(other), DICE), ActivityRetried
+        after_failure(leased(retry), describe(other), names_of(other), DICE, ZERO), ActivityRetried
     )
 
 
@@ -151,6 +152,6 @@ def test_a_timeout_is_a_failure_like_any_other() -> None:
     assert failure.category is FailureCategory.TIMEOUT
     assert failure.message == "attempt 1 of activity charge took longer than 2 s"
     retry = Retry(initial=timedelta(0))
-    assert after_failure(leased(retry), failure, frozenset(), DICE) == ActivityRetried(
+    assert after_failure(leased(retry), failure, frozenset(), DICE, ZERO) == ActivityRetried(
         timedelta(0), failure
     )

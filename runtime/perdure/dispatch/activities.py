@@ -1,12 +1,12 @@
 """Running activities: fetch as many as there are free slots, run them, hand in how they ended.
 
-Fetching and handing in are two lanes, each with one call in flight at most: what ends while a call
-is under way goes with the next. Every activity held, running or waiting to be handed in, has its
-lease renewed, all of them in one call.
+Fetching and handing in are two lanes, each with one call in flight at most. Every activity held,
+running or waiting to be handed in, has its lease renewed, all of them in one call.
 
-Stopping is a sequence: fetch nothing more; let what runs finish for the drain time; tell what still
-runs that the process shuts down, and give it the grace; hand back what is left, to be run by
-another executor at once, the attempt not counted. Nothing is waited for longer than that.
+Stopping is a sequence: fetch nothing more; let go of the sessions; let what runs finish for the
+drain time; tell what still runs that the process shuts down, and give it the grace; hand back what
+is left, to be run by another executor at once, the attempt not counted. Nothing is waited for
+longer than that.
 """
 
 from __future__ import annotations
@@ -15,65 +15,69 @@ import asyncio
 import logging
 import random
 import secrets
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import assert_never
+from typing import assert_never, cast
 
-from perdure.dispatch.attempts import Attempt, Decision, Verdict
-from perdure.dispatch.body_threads import BodyThreads
+from perdure.dispatch.attempts import Attempt, Surroundings
+from perdure.dispatch.body_threads import BodyThreads, InlineBodies
+from perdure.dispatch.handing_in import FINISHES_MAX, HandingIn
+from perdure.dispatch.progress import Progress
+from perdure.dispatch.sessions import Sessions
 from perdure.dispatch.settings import ActivitySettings
 from perdure.dispatch.storage import Alarm, Pulse, Storage
-from perdure.errors import NotRegisteredError, PerdureError, ProviderError
+from perdure.dispatch.verdicts import Decision, Verdict
+from perdure.errors import NotRegisteredError, ProviderError
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import ExecutorId, InstanceId, LeaseToken
+from perdure.providers.administration import SessionProvider, TransactionProvider
 from perdure.providers.protocol import Provider
 from perdure.providers.work import (
     AbandonActivity,
     ActivitiesHint,
     ActivityCompleted,
+    ActivityDeferred,
     ActivityDiscarded,
-    ActivityEnd,
     ActivityFailed,
     ActivityLease,
-    ActivityResult,
     ActivityRetried,
     CancelHint,
     FetchActivities,
-    FinishOutcome,
+    FetchedActivities,
     LeasedActivity,
+    Renewed,
     RenewOutcome,
     ResyncHint,
 )
+from perdure.replay.activity_context import ActivityClient
 from perdure.replay.registry import Registry
 from perdure.telemetry import Metrics
 
 __all__ = ["ActivityDispatcher"]
 
 _LOG = logging.getLogger("perdure.activities")
-_FINISHES_MAX = 500
 _HAND_IN_LAST = timedelta(seconds=5)
 _UNKNOWN_DELAY = timedelta(seconds=5)
-_UNSTORABLE = "UnstorableResult"
 _SILENCE_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """What storage is to be told about one activity; without an attempt if no body ran."""
-
-    lease: ActivityLease
-    end: ActivityEnd
-    attempt: Attempt | None
+_ZERO = timedelta(0)
 
 
 class ActivityDispatcher:
     """Runs activities of `settings.tags`, by the definitions in `registry`.
 
     `run` works until `drain` is called; neither raises because storage is away.
+
+    Args:
+        provider: Storage, connected.
+        registry: The definitions.
+        settings: How they are run.
+        executor: Who this is; by default somebody new.
+        client: What bodies start and send with (`ActivityContext.client`).
+        metrics: Where to count.
+        dice: For waits and jitter.
+        draw: Makes lease tokens of so many random bits; a simulation brings its own.
     """
 
     def __init__(
@@ -83,31 +87,59 @@ class ActivityDispatcher:
         settings: ActivitySettings | None = None,
         *,
         executor: ExecutorId | None = None,
+        client: ActivityClient | None = None,
         metrics: Metrics | None = None,
         dice: random.Random | None = None,
+        draw: Callable[[int], int] = secrets.randbits,
     ) -> None:
-        self._dice = dice or random.Random()  # noqa: S311  for waits; tokens are made elsewhere
-        self.executor = executor or ExecutorId(secrets.randbits(63))
+        dice = dice or random.Random()  # noqa: S311  for waits; tokens are made elsewhere
+        self._draw = draw
+        self.executor = executor or ExecutorId(draw(63))
         self._registry = registry
         self._names = [each.name for each in registry.activities]
-        self._settings = settings or ActivitySettings()
-        self._metrics = metrics or Metrics()
-        self._storage = Storage(provider, self._metrics, self._dice)
-        self._alarm = Alarm(self._settings.poll, self._dice)
-        self._threads = BodyThreads(self._settings.slots)
-        self._held: set[Attempt] = set()
+        self._settings = settings = settings or ActivitySettings()
+        self._metrics = metrics = metrics or Metrics()
+        self._storage = storage = Storage(provider, metrics, dice)
+        self._alarm = Alarm(settings.poll, dice)
+        sessions = cast("SessionProvider", provider)
+        self._sessions = Sessions(storage, sessions, self.executor, settings, metrics)
+        self._progress = Progress(
+            storage,
+            sessions,
+            settings.progress,
+            on_answer=self._on_answer,
+            on_broken=self._failed_with,
+        )
+        self._in = HandingIn(
+            storage,
+            self._alarm,
+            self._progress,
+            metrics,
+            on_settled=self._let_go,
+            on_step=self._has_changed,
+            on_end=self._failed_with,
+        )
+        self._bodies = InlineBodies() if settings.inline else BodyThreads(settings.slots)
+        self._around = Surroundings(
+            grace=settings.cancel_grace,
+            dice=dice,
+            bodies=self._bodies,
+            client=client,
+            transactions=cast("TransactionProvider", provider),
+            on_progress=self._progress.note,
+            on_decision=self._on_decision,
+            on_body_end=self._on_body_end,
+        )
+        self._held: dict[Attempt, None] = {}
         self._busy = 0
         self._changed = asyncio.Event()
-        self._decided: list[_Ended] = []
-        self._handed_back: list[AbandonActivity] = []
-        self._handing_in: asyncio.Task[None] | None = None
         self._broken: asyncio.Future[None]
-        self._renew_now: set[InstanceId] | None = None
+        self._renew_now: set[InstanceId] = set()
         self._renewal = asyncio.Event()
         self._draining = asyncio.Event()
         self._hurry = asyncio.Event()
         self._ended = asyncio.Event()
-        self._metrics.set("perdure_slots", self._settings.slots)
+        metrics.set("perdure_slots", settings.slots)
 
     @property
     def pulse(self) -> Pulse:
@@ -142,14 +174,16 @@ class ActivityDispatcher:
             for task in done:
                 task.result()
         finally:
-            tasks = [work, *helpers, *([self._handing_in] if self._handing_in else [])]
+            tasks = [work, *helpers]
             for task in tasks:
                 task.cancel()
             self._broken.cancel()
             for attempt in [*self._held]:
                 attempt.give_up()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._threads.close()
+            await self._in.close()
+            await self._progress.close()
+            self._bodies.close()
             self._ended.set()
 
     # ------------------------------------------------------------------ fetching
@@ -158,26 +192,31 @@ class ActivityDispatcher:
         settings = self._settings
         while not self._draining.is_set():
             free = settings.slots - self._busy
-            if free <= 0 or len(self._decided) > settings.slots + _FINISHES_MAX:
+            if free <= 0 or len(self._in) > settings.slots + FINISHES_MAX:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
             fetched = await self._fetch(free)
-            for leased in fetched:
-                self._start(leased)
+            count = 0
+            if fetched is not None:
+                count = len(fetched.activities)
+                self._sessions.note(fetched.activities)
+                for leased in fetched.activities:
+                    self._start(leased, fetched.now)
             self._metrics.set("perdure_slots_busy", self._busy)
-            if len(fetched) < free and not self._draining.is_set():
+            if count < free and not self._draining.is_set():
                 await self._alarm.sleep()
         await self._stop()
 
-    async def _fetch(self, limit: int) -> Sequence[LeasedActivity]:
+    async def _fetch(self, limit: int) -> FetchedActivities | None:
         request = FetchActivities(
             executor=self.executor,
-            token=LeaseToken(secrets.randbits(63)),
+            token=LeaseToken(self._draw(63)),
             tags=self._settings.tags,
             limit=limit,
             lease=self._settings.lease,
             names=self._names,
+            sessions=self._sessions.terms,
         )
         self._alarm.before_fetch()
         fetched = await self._storage.insist(
@@ -185,16 +224,14 @@ class ActivityDispatcher:
             partial(self._storage.provider.fetch_activities, request),
             self._draining,
         )
-        if fetched is None:
-            return ()
-        self._alarm.after_fetch(len(fetched.activities), fetched.next_due)
-        return fetched.activities
+        if fetched is not None:
+            self._alarm.after_fetch(len(fetched.activities), fetched.next_due)
+        return fetched
 
-    def _start(self, leased: LeasedActivity) -> None:
-        settings = self._settings
+    def _start(self, leased: LeasedActivity, now: datetime | None) -> None:
         lost = leased.attempt - leased.failures
-        if leased.failures == 0 and lost == 1:
-            waited = (datetime.now(UTC) - leased.queued_at).total_seconds()
+        if leased.failures == 0 and lost == 1 and now is not None:
+            waited = (now - leased.queued_at).total_seconds()
             tag = leased.tag or "(untagged)"
             self._metrics.observe("perdure_activity_queue_seconds", max(waited, 0.0), tag)
         try:
@@ -202,20 +239,17 @@ class ActivityDispatcher:
         except NotRegisteredError:
             self._hand_back_unknown(leased)
             return
-        if lost > settings.deliveries_max:
-            self._fail_unrun(leased, _poison(leased, lost - 1))
+        if lost > self._settings.deliveries_max:
+            self._in.finish(_lease_of(leased), ActivityFailed(_poison(leased, lost - 1)), None)
+            self._count(leased, "failed")
             return
-        attempt = Attempt(
-            leased,
-            activity,
-            grace=settings.cancel_grace,
-            dice=self._dice,
-            on_decision=self._on_decision,
-            on_body_end=self._on_body_end,
-        )
-        self._held.add(attempt)
+        spent = _ZERO
+        if now is not None and leased.started_at is not None:
+            spent = now - leased.started_at
+        attempt = Attempt(leased, activity, self._around, spent)
+        self._held[attempt] = None
         self._busy += 1
-        attempt.start(self._threads)
+        attempt.start()
 
     def _hand_back_unknown(self, leased: LeasedActivity) -> None:
         """Leave it to whoever has its code: not asked for, but another provider may differ."""
@@ -227,14 +261,8 @@ class ActivityDispatcher:
                 "activity_tag": leased.tag,
             },
         )
-        self._handed_back.append(AbandonActivity(_lease_of(leased), delay=_UNKNOWN_DELAY))
+        self._in.hand_back(AbandonActivity(_lease_of(leased), delay=_UNKNOWN_DELAY), None)
         self._count(leased, "unknown")
-        self._hand_in_soon()
-
-    def _fail_unrun(self, leased: LeasedActivity, failure: Failure) -> None:
-        self._decided.append(_Ended(_lease_of(leased), ActivityFailed(failure), None))
-        self._count(leased, "failed")
-        self._hand_in_soon()
 
     # ------------------------------------------------------------------ attempts tell
 
@@ -242,14 +270,16 @@ class ActivityDispatcher:
         leased = attempt.leased
         match decision:
             case Verdict.LOST:
-                self._held.discard(attempt)
-                self._changed.set()
+                self._let_go(attempt)
                 self._metrics.count("perdure_leases_lost_total", "activity")
                 outcome = "lost"
             case Verdict.HAND_BACK:
-                self._held.discard(attempt)
-                self._handed_back.append(AbandonActivity(attempt.lease))
+                self._let_go(attempt)
+                self._in.hand_back(AbandonActivity(attempt.lease), attempt)
                 outcome = "handed_back"
+            case Verdict.FINISHED:
+                self._let_go(attempt)
+                outcome = "completed"
             case ActivityCompleted():
                 outcome = "completed"
             case ActivityFailed():
@@ -258,31 +288,41 @@ class ActivityDispatcher:
                 outcome = "retried"
             case ActivityDiscarded():
                 outcome = "discarded"
+            case ActivityDeferred():
+                outcome = "deferred"
             case _:
                 assert_never(decision)
         if not isinstance(decision, Verdict):
-            self._decided.append(_Ended(attempt.lease, decision, attempt))
-        self._metrics.observe(
-            "perdure_activity_seconds", time.monotonic() - attempt.started_at, leased.name
-        )
+            self._in.finish(attempt.lease, decision, attempt)
+        seconds = asyncio.get_running_loop().time() - attempt.started_at
+        self._metrics.observe("perdure_activity_seconds", seconds, leased.name)
         self._count(leased, outcome)
-        self._hand_in_soon()
 
     def _on_body_end(self, attempt: Attempt) -> None:  # noqa: ARG002  the signature of the callback
         self._busy -= 1
         self._changed.set()
 
-    def _count(self, leased: LeasedActivity, outcome: str) -> None:
-        self._metrics.count(
-            "perdure_activities_total", leased.name, leased.tag or "(untagged)", outcome
-        )
+    def _on_answer(self, attempt: Attempt, answer: Renewed) -> None:
+        """Storage said what it thinks of an attempt."""
+        if attempt not in self._held:
+            return
+        match answer.outcome:
+            case RenewOutcome.HELD:
+                pass
+            case RenewOutcome.CANCELLED:
+                attempt.cancel(answer.reason or "cancelled")
+            case RenewOutcome.LOST:
+                attempt.lose()
+            case _:
+                assert_never(answer.outcome)
 
-    # ------------------------------------------------------------------ handing in
+    def _let_go(self, attempt: Attempt) -> None:
+        self._held.pop(attempt, None)
+        self._changed.set()
 
-    def _hand_in_soon(self) -> None:
-        if self._handing_in is None:
-            self._handing_in = asyncio.create_task(self._hand_in(), name="perdure-activities-in")
-            self._handing_in.add_done_callback(self._failed_with)
+    def _has_changed(self) -> None:
+        self._metrics.set("perdure_slots_busy", self._busy)
+        self._changed.set()
 
     def _failed_with(self, task: asyncio.Task[None]) -> None:
         """A bug in a background task must end the dispatcher, not hide in a stall."""
@@ -290,83 +330,16 @@ class ActivityDispatcher:
         if error is not None and not self._broken.done():
             self._broken.set_exception(error)
 
-    async def _hand_in(self) -> None:
-        try:
-            while self._decided or self._handed_back:
-                if self._decided:
-                    batch, self._decided = (
-                        self._decided[:_FINISHES_MAX],
-                        self._decided[_FINISHES_MAX:],
-                    )
-                    await self._finish(batch)
-                    self._changed.set()
-                if self._handed_back:
-                    back, self._handed_back = self._handed_back, []
-                    await self._hand_back(back)
-        finally:
-            self._handing_in = None
-            self._changed.set()
-
-    async def _finish(self, batch: Sequence[_Ended]) -> None:
-        self._metrics.set("perdure_slots_busy", self._busy)
-        results = [ActivityResult(ended.lease, ended.end) for ended in batch]
-        try:
-            outcomes = await self._storage.persist(
-                "finish_activities", partial(self._storage.provider.finish_activities, results)
-            )
-        except PerdureError as error:
-            await self._finish_apart(batch, error)
-            return
-        for ended, outcome in zip(batch, outcomes, strict=True):
-            attempt = ended.attempt
-            if isinstance(ended.end, ActivityRetried):
-                self._alarm.due_in(ended.end.delay.total_seconds())
-            if attempt is None:
-                continue
-            self._held.discard(attempt)
-            if outcome is FinishOutcome.LOST and not attempt.context.is_cancelled:
-                self._metrics.count("perdure_leases_lost_total", "activity")
-                _LOG.warning("a result was refused: the lease is over", extra=attempt.about())
-
-    async def _finish_apart(self, batch: Sequence[_Ended], error: PerdureError) -> None:
-        """Something in there cannot be stored, ever: find out what, and do the rest."""
-        if len(batch) > 1:
-            for single in batch:
-                await self._finish([single])
-            return
-        (ended,) = batch
-        if isinstance(ended.end, ActivityFailed) and ended.end.failure.type == _UNSTORABLE:
-            _LOG.error(
-                "the end of an activity cannot be stored: its lease will run out",
-                extra=ended.attempt.about() if ended.attempt is not None else {},
-            )
-            if ended.attempt is not None:
-                self._held.discard(ended.attempt)
-            return
-        failure = Failure(
-            FailureCategory.APPLICATION,
-            _UNSTORABLE,
-            f"what the activity ended with cannot be stored: {error}",
-            retryable=False,
+    def _count(self, leased: LeasedActivity, outcome: str) -> None:
+        self._metrics.count(
+            "perdure_activities_total", leased.name, leased.tag or "(untagged)", outcome
         )
-        await self._finish([_Ended(ended.lease, ActivityFailed(failure), ended.attempt)])
-
-    async def _hand_back(self, activities: Sequence[AbandonActivity]) -> None:
-        try:
-            await self._storage.persist(
-                "abandon_activities",
-                partial(self._storage.provider.abandon_activities, activities),
-            )
-        except ProviderError as error:
-            _LOG.warning("activities were not handed back (%s): their leases will run out", error)
-            return
-        for activity in activities:
-            self._alarm.due_in(activity.delay.total_seconds())
 
     # ------------------------------------------------------------------ stopping
 
     async def _stop(self) -> None:
         settings = self._settings
+        await self._sessions.release()
         if self._busy:
             _LOG.info("draining: %d activities are still running", self._busy)
         await self._quiet_within(settings.drain, or_when=self._hurry)
@@ -394,7 +367,7 @@ class ActivityDispatcher:
         await asyncio.gather(*waits, return_exceptions=True)
 
     async def _quiet(self) -> bool:
-        while self._held or self._handing_in is not None:
+        while self._held or not self._in.is_idle:
             self._changed.clear()
             await self._changed.wait()
         return True
@@ -416,18 +389,20 @@ class ActivityDispatcher:
                     pass
 
     def _renew_soon(self, instances: frozenset[InstanceId] | set[InstanceId]) -> None:
-        self._renew_now = {*(self._renew_now or ()), *instances}
+        self._renew_now.update(instances)
         self._renewal.set()
 
     async def _keep_leases(self) -> None:
-        third = self._settings.lease.total_seconds() / 3
+        settings, loop = self._settings, asyncio.get_running_loop()
+        third = settings.lease.total_seconds() / 3
+        step = min(third, settings.sessions_lease.total_seconds() / 3) / 2
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(third / 2, _SILENCE_SECONDS)):
+                async with asyncio.timeout(min(step, _SILENCE_SECONDS)):
                     await self._renewal.wait()
             self._renewal.clear()
-            asked, self._renew_now = self._renew_now or set(), None
-            before = time.monotonic() - third / 2
+            asked, self._renew_now = self._renew_now, set()
+            before = loop.time() - third / 2
             attempts = [
                 attempt
                 for attempt in self._held
@@ -435,14 +410,15 @@ class ActivityDispatcher:
             ]
             if attempts:
                 await self._renew(attempts)
-            elif time.monotonic() - self.pulse.asked_at > _SILENCE_SECONDS:
+            elif self.pulse.silence() > _SILENCE_SECONDS:
                 # All slots are full and all leases long: is storage still there?
                 with suppress(ProviderError):
                     await self._storage.call("ping", self._storage.provider.ping)
+            await self._sessions.keep()
 
     async def _renew(self, attempts: Sequence[Attempt]) -> None:
         leases = [attempt.lease for attempt in attempts]
-        asked_at = time.monotonic()
+        asked_at = asyncio.get_running_loop().time()
         try:
             renewed = await self._storage.call(
                 "renew_activities",
@@ -453,17 +429,7 @@ class ActivityDispatcher:
             return
         for attempt, result in zip(attempts, renewed, strict=True):
             attempt.renewed_at = asked_at
-            if attempt not in self._held:
-                continue
-            match result.outcome:
-                case RenewOutcome.HELD:
-                    pass
-                case RenewOutcome.CANCELLED:
-                    attempt.cancel(result.reason or "cancelled")
-                case RenewOutcome.LOST:
-                    attempt.lose()
-                case _:
-                    assert_never(result.outcome)
+            self._on_answer(attempt, result)
 
 
 def _lease_of(leased: LeasedActivity) -> ActivityLease:

@@ -5,19 +5,23 @@ comes later is ignored. The *body* is user code, which ends when it likes: a cor
 cancelled but may refuse, and a thread cannot be ended at all. As long as the body runs it occupies
 its slot, whatever was decided.
 
-===============  ==========================  =====================================
-what happens     decision                    the body
-===============  ==========================  =====================================
-it returns       completed
-it raises        by the retry policy
-attempt timeout  by the retry policy, now    token set, task cancelled now
-cancelled        discarded: when the body    token set; task cancelled after the
-                 ends, or after the grace    grace
-lease lost       none: it is another's now   token set; task cancelled after the
-                                             grace
-shutdown         what the body gives, or     token set; task cancelled after the
-                 handed back                 grace
-===============  ==========================  =====================================
+=================  ==========================  =====================================
+what happens       decision                    the body
+=================  ==========================  =====================================
+it returns         completed, or deferred if
+                   it asked for that
+it raises          by the retry policy
+attempt timeout,   by the retry policy, now    token set, task cancelled now
+heartbeat missing
+cancelled          discarded: when the body    token set; task cancelled after the
+                   ends, or after the grace    grace
+lease lost         none: it is another's now   token set; task cancelled after the
+                                               grace
+shutdown           what the body gives, or     token set; task cancelled after the
+                   handed back                 grace
+=================  ==========================  =====================================
+
+All waiting is by the loop's clock, so that a loop whose time is made up drives attempts too.
 """
 
 from __future__ import annotations
@@ -25,48 +29,69 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import Enum, auto
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
-from perdure.dispatch.body_threads import BodyThreads
+from perdure.dispatch.body_threads import Bodies
 from perdure.dispatch.context import RunningContext
-from perdure.dispatch.failures import after_failure, describe, names_of, timed_out, where
+from perdure.dispatch.failures import (
+    after_failure,
+    describe,
+    heartbeat_missed,
+    names_of,
+    timed_out,
+    where,
+)
+from perdure.dispatch.transactions import is_transactional_refused, run_in_transaction
+from perdure.dispatch.verdicts import Decision, Verdict
 from perdure.model.failure import Failure, FailureCategory
+from perdure.providers.administration import TransactionProvider
 from perdure.providers.work import (
     ActivityCompleted,
+    ActivityDeferred,
     ActivityDiscarded,
     ActivityEnd,
     ActivityFailed,
     ActivityLease,
     LeasedActivity,
 )
+from perdure.replay.activity_context import ActivityClient, LeftError
 from perdure.replay.definitions import Activity
 
-__all__ = ["Attempt", "Verdict"]
+__all__ = ["Attempt", "Surroundings"]
 
 _LOG = logging.getLogger("perdure.activities")
-
-
-class Verdict(Enum):
-    """What is decided without a result."""
-
-    LOST = auto()
-    """Storage is told nothing."""
-    HAND_BACK = auto()
-    """Another executor is to try, and this attempt does not count."""
+_ZERO = timedelta(0)
+_TIMEOUT_NAMES = frozenset({"TimeoutError", "OSError", "Exception", "BaseException"})
 
 
 class _BodyExitError(Exception):
     """A body raised what would end the process."""
 
 
-type Decision = ActivityEnd | Verdict
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all attempts of one dispatcher share."""
+
+    grace: timedelta
+    """From a cancellation to the cancellation of the task."""
+    dice: random.Random
+    """For the jitter of retries."""
+    bodies: Bodies
+    """Where sync bodies run."""
+    client: ActivityClient | None
+    transactions: TransactionProvider
+    on_progress: Callable[[Attempt], None]
+    """Called when there are details of a heartbeat to be kept."""
+    on_decision: Callable[[Attempt, Decision], None]
+    """Called once, with what storage is to be told."""
+    on_body_end: Callable[[Attempt], None]
+    """Called once, when the slot is free."""
 
 
 class Attempt:
@@ -75,58 +100,66 @@ class Attempt:
     Args:
         leased: What to run.
         activity: Its definition.
-        grace: From a cancellation to the cancellation of the task.
-        dice: For the jitter of retries.
-        on_decision: Called once, with what storage is to be told.
-        on_body_end: Called once, when the slot is free.
+        around: What it shares with others.
+        spent: Since the first attempt began, until this one.
     """
 
     def __init__(
         self,
         leased: LeasedActivity,
         activity: Activity[..., object],
-        *,
-        grace: timedelta,
-        dice: random.Random,
-        on_decision: Callable[[Attempt, Decision], None],
-        on_body_end: Callable[[Attempt], None],
+        around: Surroundings,
+        spent: timedelta = _ZERO,
     ) -> None:
+        self._loop = loop = asyncio.get_running_loop()
         self.leased = leased
-        self.lease = ActivityLease(
+        self.lease = lease = ActivityLease(
             leased.instance, leased.execution, leased.operation, leased.token
         )
-        self.renewed_at = self.started_at = time.monotonic()
-        self.context = RunningContext(leased)
+        self.context = RunningContext(
+            leased, lease, loop=loop, client=around.client, on_progress=self._has_progress
+        )
+        self.renewed_at = self.started_at = self.context.beaten_at
         self.decision: Decision | None = None
         self.is_body_running = False
         self._activity = activity
-        self._grace = grace.total_seconds()
-        self._dice = dice
-        self._on_decision = on_decision
-        self._on_body_end = on_body_end
+        self._around = around
+        self._spent = spent
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._heart: asyncio.TimerHandle | None = None
         self._is_unwanted = False
         self._is_shutting_down = False
 
-    def start(self, threads: BodyThreads) -> None:
+    def start(self) -> None:
         """Start the body."""
-        loop = asyncio.get_running_loop()
+        activity = self._activity
         self.is_body_running = True
         try:
-            arguments = self._activity.decode_arguments(self.leased.input)
+            arguments = activity.decode_arguments(self.leased.input)
         except Exception as error:  # noqa: BLE001  types are user code, too
-            self._decide(ActivityFailed(_unreadable(error)))
-            self._body_ended()
+            self._refuse(_unreadable(error))
             return
-        timeout = self.leased.timeout
+        timeout, options = self.leased.timeout, self.leased.options
         if timeout is not None:
-            self._timer = loop.call_later(timeout.total_seconds(), self._time_out, timeout)
-        if self._activity.is_async:
-            self._task = loop.create_task(self._coroutine(arguments))
+            self._timer = self._loop.call_later(timeout.total_seconds(), self._time_out, timeout)
+        if options is not None and options.heartbeat_timeout is not None:
+            self._feel_pulse(options.heartbeat_timeout)
+        if activity.transactional:
+            refused = is_transactional_refused(activity.name, is_async=activity.is_async)
+            if refused is not None:
+                self._refuse(refused)
+                return
+        if activity.is_async:
+            self._task = self._loop.create_task(self._coroutine(arguments))
             self._task.add_done_callback(self._task_done)
         else:
-            threads.submit(copy_context(), lambda: self._in_thread(arguments, loop))
+            self._around.bodies.submit(copy_context(), lambda: self._in_thread(arguments))
+
+    def _refuse(self, failure: Failure) -> None:
+        """End before the body began."""
+        self._decide(ActivityFailed(failure))
+        self._body_ended()
 
     # ------------------------------------------------------------------ from outside
 
@@ -161,24 +194,40 @@ class Attempt:
 
     async def _coroutine(self, arguments: dict[str, object]) -> object:
         try:
-            return await cast("Coroutine[object, object, object]", self._call(arguments))
+            if not self._activity.transactional:
+                return await self._awaited(arguments)
+            return await run_in_transaction(
+                self._around.transactions,
+                self.lease,
+                self.context,
+                partial(self._awaited, arguments),
+                self._end_of,
+            )
         except (SystemExit, KeyboardInterrupt) as error:
             raise _BodyExitError from error
+
+    async def _awaited(self, arguments: dict[str, object]) -> object:
+        try:
+            return await cast("Coroutine[Any, Any, object]", self._call(arguments))
+        except LeftError:
+            return None
 
     def _call(self, arguments: dict[str, object]) -> object:
         if self._activity.wants_context:
             return self._activity.fn(self.context, **arguments)
         return self._activity.fn(**arguments)
 
-    def _in_thread(self, arguments: dict[str, object], loop: asyncio.AbstractEventLoop) -> None:
+    def _in_thread(self, arguments: dict[str, object]) -> None:
         result: object = None
         error: BaseException | None = None
         try:
             result = self._call(arguments)
+        except LeftError:
+            pass
         except BaseException as raised:  # noqa: BLE001  told to whoever awaits the activity
             error = raised
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(self._returned, result, error)
+            self._loop.call_soon_threadsafe(self._returned, result, error)
 
     def _task_done(self, task: asyncio.Task[object]) -> None:
         if task.cancelled():
@@ -191,24 +240,33 @@ class Attempt:
 
     def _returned(self, result: object, error: BaseException | None) -> None:
         if self.decision is None:
-            if self._is_unwanted:
+            if result is Verdict.FINISHED:
+                self._decide(Verdict.FINISHED)
+            elif self._is_unwanted:
                 self._decide(ActivityDiscarded())
             elif error is None:
-                self._decide(self._completed(result))
+                self._decide(
+                    cast("Decision", result)
+                    if self._activity.transactional
+                    else self._end_of(result)
+                )
             elif self._is_shutting_down:
                 self._decide(Verdict.HAND_BACK)
             else:
                 self._failed(describe(error), names_of(error), where(error))
         self._body_ended()
 
-    def _completed(self, result: object) -> ActivityEnd:
+    def _end_of(self, result: object) -> ActivityEnd:
+        if self.context.deferred is not None:
+            return ActivityDeferred(self.context.deferred)
         try:
             return ActivityCompleted(self._activity.encode_result(result))
         except Exception as error:  # noqa: BLE001  types are user code, too
             return ActivityFailed(replace(describe(error), retryable=False))
 
     def _failed(self, failure: Failure, names: frozenset[str], place: str) -> None:
-        end = after_failure(self.leased, failure, names, self._dice)
+        spent = self._spent + timedelta(seconds=self._loop.time() - self.started_at)
+        end = after_failure(self.leased, failure, names, self._around.dice, spent)
         _LOG.warning(
             "an attempt failed" if isinstance(end, ActivityFailed) else "an attempt is retried",
             extra={**self.about(), "error": place},
@@ -218,18 +276,35 @@ class Attempt:
     # ------------------------------------------------------------------ timers
 
     def _time_out(self, after: timedelta) -> None:
+        self._take_too_long(timed_out(self.leased, after), "timeout")
+
+    def _feel_pulse(self, limit: timedelta) -> None:
+        """Look whether the body told of itself lately; then look again when it must have."""
+        left = self.context.beaten_at + limit.total_seconds() - self._loop.time()
+        if left > 0:
+            self._heart = self._loop.call_later(left, self._feel_pulse, limit)
+        else:
+            self._take_too_long(heartbeat_missed(self.leased, limit), "heartbeat timeout")
+
+    def _take_too_long(self, failure: Failure, reason: str) -> None:
         if self.decision is not None or self._is_unwanted:
             return
-        self.context.cancel("timeout")
-        names = frozenset({"TimeoutError", "OSError", "Exception", "BaseException"})
-        self._failed(timed_out(self.leased, after), names, "TimeoutError")
+        self.context.cancel(reason)
+        self._failed(failure, _TIMEOUT_NAMES | {failure.type}, failure.type)
         self._cancel_task()
 
     def _after_grace(self, act: Callable[[], None]) -> None:
+        self._stop_timers()
+        if self.is_body_running:
+            self._timer = self._loop.call_later(self._around.grace.total_seconds(), act)
+
+    def _stop_timers(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self.is_body_running:
-            self._timer = asyncio.get_running_loop().call_later(self._grace, act)
+            self._timer = None
+        if self._heart is not None:
+            self._heart.cancel()
+            self._heart = None
 
     def _discard(self) -> None:
         self._decide(ActivityDiscarded())
@@ -247,19 +322,23 @@ class Attempt:
                 extra=self.about(),
             )
 
+    # ------------------------------------------------------------------ telling
+
+    def _has_progress(self) -> None:
+        if self.decision is None:
+            self._around.on_progress(self)
+
     def _decide(self, decision: Decision) -> None:
         if self.decision is None or decision is Verdict.LOST:
             is_first = self.decision is None
             self.decision = decision
             if is_first:
-                self._on_decision(self, decision)
+                self._around.on_decision(self, decision)
 
     def _body_ended(self) -> None:
         self.is_body_running = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._on_body_end(self)
+        self._stop_timers()
+        self._around.on_body_end(self)
 
     def about(self) -> dict[str, object]:
         """Say for the log what this is."""

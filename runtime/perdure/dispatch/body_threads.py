@@ -1,19 +1,47 @@
-"""Threads for activities whose bodies are plain functions.
+"""Where activities run whose bodies are plain functions.
 
 Python cannot end a thread. A body that ignores its cancellation goes on after its result has been
 given up, and it must neither take the place of another nor keep the process from ending. So these
 are daemon threads, at most as many as there are slots, and a body keeps its thread and its slot
 until it returns. (The standard pool would wait for them at exit, for ever.)
+
+A simulation has one thread, whose order of events it decides: there bodies run on the loop itself,
+each as a callback of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable
 from contextvars import Context
+from typing import Protocol
 
-__all__ = ["BodyThreads"]
+__all__ = ["Bodies", "BodyThreads", "InlineBodies"]
+
+
+class Bodies(Protocol):
+    """Runs bodies."""
+
+    def submit(self, context: Context, work: Callable[[], None]) -> None:
+        """Run `work` in `context` as soon as it can be; it must not raise."""
+        ...
+
+    def close(self) -> None:
+        """Take no more; a body that still runs goes on until it returns."""
+        ...
+
+
+class InlineBodies:
+    """Runs bodies on the loop that submits them; one that waits for another waits for ever."""
+
+    def submit(self, context: Context, work: Callable[[], None]) -> None:
+        """Run `work` when the loop comes to it."""
+        asyncio.get_running_loop().call_soon(work, context=context)
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to end."""
 
 
 class BodyThreads:

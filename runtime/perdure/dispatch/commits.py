@@ -9,39 +9,61 @@ from typing import assert_never
 from perdure.errors import AuthorError, NotRegisteredError, PayloadError
 from perdure.model.actions import (
     Action,
+    AnswerUpdate,
     CancelActivity,
     CancelChild,
     CancelTimer,
     CancelWait,
+    ClearKey,
+    ClearKeys,
     ContinueAsNew,
     CreateTimer,
+    DequeueEvent,
     MarkPatch,
+    ReadKey,
+    RecordStep,
+    RefuseCall,
     ScheduleActivity,
+    SetAttributes,
     SetCustomStatus,
+    SetKey,
     StartChild,
     StartDetached,
+    TerminateChild,
     WaitEvent,
+    WaitNext,
 )
 from perdure.model.codec import encode_failure, encode_started
 from perdure.model.failure import Failure, FailureCategory
-from perdure.model.ids import JsonText, OperationId
-from perdure.model.records import Ending, Outcome, ParentLink, RecordKind, StartedBody
+from perdure.model.ids import InstanceId, JsonText, OperationId
+from perdure.model.options import StartOptions
+from perdure.model.records import (
+    Ending,
+    Outcome,
+    ParentClose,
+    ParentLink,
+    RecordKind,
+    StartedBody,
+)
 from perdure.providers.work import (
     AbandonTurn,
     Block,
     CustomStatus,
+    KeyWrite,
     LeasedTurn,
     Message,
     NewActivity,
     NewInstance,
     NewTimer,
     TurnCommit,
+    UpdateAnswer,
 )
 from perdure.replay.turn import TurnResult
 
 __all__ = ["PoisonError", "abandonment", "to_commit"]
 
 _DELAY_SECONDS_LONGEST = 60.0
+_USUAL = StartOptions()
 
 
 class PoisonError(AuthorError):
@@ -53,12 +75,17 @@ class _Sorted:
 
     __slots__ = (
         "activities",
+        "answers",
+        "attributes",
         "cancel_activities",
         "cancel_timers",
         "cancels",
         "children",
+        "clear_keys",
         "custom_status",
         "detached",
+        "keys",
+        "terminate",
         "timers",
     )
 
@@ -71,13 +98,18 @@ class _Sorted:
         self.cancels: list[Message] = []
         self.detached: list[Message] = []
         self.custom_status: CustomStatus | None = None
+        self.keys: list[KeyWrite] = []
+        self.clear_keys = False
+        self.attributes: dict[str, object] = {}
+        self.answers: list[UpdateAnswer] = []
+        self.terminate: list[InstanceId] = []
 
 
 def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
     """Say what storage has to do for one turn.
 
     A turn that ends its execution starts nothing that the end would only cancel: of what it
-    scheduled, the detached starts alone go out.
+    scheduled, detached starts and children that nobody is to take along alone go out.
     """
     sorted_ = _Sorted()
     for action in result.actions:
@@ -87,8 +119,14 @@ def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
         messages += [*sorted_.children, *sorted_.cancels]
     else:
         sorted_.activities, sorted_.timers = [], []
-        unborn = {child.instance for child in sorted_.children}
+        unborn: set[InstanceId] = set()
+        for child in sorted_.children:
+            if child.start is not None and child.start.parent_close is ParentClose.ABANDON:
+                messages.append(child)
+            else:
+                unborn.add(child.instance)
         messages += [m for m in sorted_.cancels if m.instance not in unborn]
+        sorted_.terminate = [each for each in sorted_.terminate if each not in unborn]
         answer = _answer(leased, result.parent, result.ending)
         if answer is not None:
             messages.append(answer)
@@ -105,9 +143,18 @@ def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
         cancel_timers=tuple(sorted_.cancel_timers),
         messages=tuple(messages),
         custom_status=sorted_.custom_status,
+        keys=tuple(sorted_.keys),
+        clear_keys=sorted_.clear_keys,
+        attributes=_json(sorted_.attributes) if sorted_.attributes else None,
+        answers=tuple(sorted_.answers),
+        terminate=tuple(sorted_.terminate),
         ending=result.ending,
         next_execution=result.next_execution,
     )
+
+
+def _json(value: object) -> JsonText:
+    return JsonText(json.dumps(value, ensure_ascii=False))
 
 
 def _sort(sorted_: _Sorted, leased: LeasedTurn, action: Action) -> None:
@@ -121,6 +168,7 @@ def _sort(sorted_: _Sorted, leased: LeasedTurn, action: Action) -> None:
                     action.input,
                     action.retry,
                     action.timeout,
+                    action.options,
                 )
             )
         case CancelActivity():
@@ -133,28 +181,83 @@ def _sort(sorted_: _Sorted, leased: LeasedTurn, action: Action) -> None:
             link = ParentLink(leased.instance, leased.execution, action.operation)
             sorted_.children.append(_start(action, link))
         case CancelChild():
-            body = JsonText(json.dumps(action.reason, ensure_ascii=False))
             kind, parent = RecordKind.CANCEL_REQUESTED, leased.instance
-            sorted_.cancels.append(Message(action.instance, kind, body=body, parent=parent))
+            message = Message(action.instance, kind, body=_json(action.reason), parent=parent)
+            sorted_.cancels.append(message)
+        case TerminateChild():
+            sorted_.terminate.append(action.instance)
         case StartDetached():
             sorted_.detached.append(_start(action, None))
         case SetCustomStatus():
             sorted_.custom_status = CustomStatus(action.value)
-        case WaitEvent() | CancelWait() | MarkPatch() | ContinueAsNew():
-            pass  # the TURN record and the ending say it all
+        case _:
+            _sort_rarer(sorted_, action)
+
+
+def _sort_rarer(sorted_: _Sorted, action: _Rarer) -> None:
+    match action:
+        case SetKey():
+            sorted_.keys.append(KeyWrite(action.key, action.value))
+        case ClearKey():
+            sorted_.keys.append(KeyWrite(action.key, None))
+        case ClearKeys():
+            sorted_.keys.clear()
+            sorted_.clear_keys = True
+        case SetAttributes():
+            sorted_.attributes.update(json.loads(action.values))
+        case AnswerUpdate():
+            answer = UpdateAnswer(action.update, action.result, action.failure)
+            sorted_.answers.append(answer)
+        case ReadKey():
+            pass  # read when the turn is committed: `perdure.dispatch.key_reads`
+        case WaitEvent() | WaitNext() | DequeueEvent() | CancelWait():
+            pass  # the TURN record says it all
+        case RecordStep() | RefuseCall() | MarkPatch() | ContinueAsNew():
+            pass  # likewise, and the ending
         case _:
             assert_never(action)
 
 
+type _Rarer = (
+    SetKey
+    | ClearKey
+    | ClearKeys
+    | SetAttributes
+    | AnswerUpdate
+    | ReadKey
+    | WaitEvent
+    | WaitNext
+    | DequeueEvent
+    | CancelWait
+    | RecordStep
+    | RefuseCall
+    | MarkPatch
+    | ContinueAsNew
+)
+
+
 def _start(action: StartChild | StartDetached, parent: ParentLink | None) -> Message:
-    body = StartedBody(action.name, action.version, action.input, parent=parent)
+    options = action.options or _USUAL
+    body = StartedBody(
+        action.name,
+        action.version,
+        action.input,
+        parent=parent,
+        priority=options.priority,
+        timeout=options.timeout,
+    )
     return Message(
         action.instance,
         RecordKind.STARTED,
         ref=None if parent is None else parent.operation,
         body=encode_started(body),
         start=NewInstance(
-            action.name, action.version, parent=None if parent is None else parent.instance
+            action.name,
+            action.version,
+            parent=None if parent is None else parent.instance,
+            parent_close=options.parent_close,
+            attributes=options.attributes,
+            limit=options.limit,
         ),
     )
 

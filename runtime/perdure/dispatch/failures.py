@@ -13,7 +13,14 @@ from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import JsonText
 from perdure.providers.work import ActivityFailed, ActivityRetried, LeasedActivity
 
-__all__ = ["after_failure", "describe", "names_of", "timed_out", "where"]
+__all__ = [
+    "after_failure",
+    "describe",
+    "heartbeat_missed",
+    "names_of",
+    "timed_out",
+    "where",
+]
 
 _TEXT_MAX = 16_000
 _CAUSES_MAX = 5
@@ -108,14 +115,31 @@ def timed_out(leased: LeasedActivity, after: timedelta) -> Failure:
     )
 
 
+def heartbeat_missed(leased: LeasedActivity, limit: timedelta) -> Failure:
+    """Say that an attempt did not tell of itself."""
+    return Failure(
+        FailureCategory.TIMEOUT,
+        "HeartbeatTimeout",
+        f"attempt {leased.attempt} of activity {leased.name} called ctx.heartbeat() not once in "
+        f"{limit.total_seconds():g} s",
+    )
+
+
 def after_failure(
-    leased: LeasedActivity, failure: Failure, names: frozenset[str], dice: random.Random
+    leased: LeasedActivity,
+    failure: Failure,
+    names: frozenset[str],
+    dice: random.Random,
+    spent: timedelta,
 ) -> ActivityFailed | ActivityRetried:
-    """Decide by the activity's retry policy: another attempt after a wait, or the end."""
+    """Decide by the activity's retry policy: another attempt after a wait, or the end.
+
+    `spent` is the time since the first attempt began, all waits among it.
+    """
     retry = leased.retry
     if retry is None or not failure.retryable or not names.isdisjoint(retry.not_on):
         return ActivityFailed(failure)
-    wait = retry.wait_after(leased.failures + 1)
+    wait = retry.wait_after(leased.failures + 1, spent)
     if wait is None:
         return ActivityFailed(failure)
     return ActivityRetried(wait * (1 - retry.jitter * dice.random()), failure)

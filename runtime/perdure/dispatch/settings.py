@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from perdure.errors import ConfigurationError
 from perdure.model.ids import UNTAGGED
 
 __all__ = ["ActivitySettings", "TurnSettings"]
@@ -54,3 +55,28 @@ class ActivitySettings:
     """From the cancellation of an activity to the cancellation of its asyncio task."""
     deliveries_max: int = 10
     """Attempts lost with their executor, after which the activity fails as poison."""
+    progress: timedelta = timedelta(seconds=1)
+    """How often at most the details of heartbeats are written, all of them in one call."""
+    sessions_max: int = 100
+    """Sessions whose activities come to this executor; 0: it takes no activity of a session."""
+    sessions_lease: timedelta = timedelta(seconds=30)
+    """How long the sessions of a killed executor wait for another; renewed while they are used."""
+    sessions_idle: timedelta = timedelta(minutes=5)
+    """A session that has had no activity for this long is free to go elsewhere."""
+    inline: bool = False
+    """True: bodies that are no coroutines run on the event loop, as in a simulation."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ConfigurationError: a session in use would look idle.
+        """
+        longest = max(self.sessions_lease, self.lease)
+        if self.sessions_idle <= longest:
+            raise ConfigurationError(
+                f"sessions_idle (PERDURE_SESSIONS_IDLE_SECONDS) is "
+                f"{self.sessions_idle.total_seconds():g} s; it must be longer than the leases of "
+                f"sessions and activities, the longer of which is {longest.total_seconds():g} s: "
+                "else a session would look idle while it is used"
+            )

@@ -27,7 +27,7 @@ _LOG = logging.getLogger("perdure.storage")
 
 
 class Pulse:
-    """When storage was last asked and answered, on the monotonic clock."""
+    """When storage was last asked and answered, on the monotonic clock: read in other threads."""
 
     def __init__(self) -> None:
         self.asked_at = time.monotonic()
@@ -36,16 +36,26 @@ class Pulse:
         """The end of the last call that succeeded."""
         self.trouble: str | None = "storage has not answered yet"
         """Why the last call failed; None once one succeeded."""
+        self._asked_at = float("-inf")
 
     def succeeded(self) -> None:
         """Note a call that was answered."""
-        self.asked_at = self.answered_at = time.monotonic()
+        self._note()
+        self.answered_at = self.asked_at
         self.trouble = None
 
     def failed(self, error: ProviderError) -> None:
         """Note a call that failed."""
-        self.asked_at = time.monotonic()
+        self._note()
         self.trouble = str(error)
+
+    def _note(self) -> None:
+        self.asked_at = time.monotonic()
+        self._asked_at = asyncio.get_running_loop().time()
+
+    def silence(self) -> float:
+        """Seconds since the last call, by the clock of the running loop."""
+        return asyncio.get_running_loop().time() - self._asked_at
 
 
 class Storage:
@@ -117,7 +127,7 @@ class Alarm:
 
     What is due comes from two sides: the last fetch told when more would be due, and what was
     handed in since then may be due earlier. A fetch that is under way may or may not have seen
-    what was handed in meanwhile, so that is kept until the fetch after it.
+    what was handed in meanwhile, so that is kept until the fetch after it. Its clock is the loop's.
     """
 
     _SHORTEST = 0.002
@@ -141,7 +151,7 @@ class Alarm:
 
     def due_in(self, seconds: float) -> None:
         """Something was handed in that will be due after that time: a sleeper sleeps less."""
-        self._since = min(self._since, time.monotonic() + seconds)
+        self._since = min(self._since, asyncio.get_running_loop().time() + seconds)
         self._stirred.set()
 
     def before_fetch(self) -> None:
@@ -151,7 +161,7 @@ class Alarm:
 
     def after_fetch(self, count: int, next_due: timedelta | None) -> None:
         """Note what the fetch brought, and when it said that more will be due."""
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         self._empty_handed = 0 if count else self._empty_handed + 1
         self._told = float("inf") if next_due is None else now + next_due.total_seconds()
 
@@ -159,13 +169,14 @@ class Alarm:
         """Return when there may be something to fetch."""
         # Work that is due but locked by somebody else must not make us spin.
         floor = min(self._SHORTEST * self._empty_handed, 0.05)
-        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         poll = self._poll * (0.8 + 0.4 * self._dice.random())
         while not self._is_called:
             wait = min(max(min(self._told, self._since) - began, floor), poll)
             self._stirred.clear()
             try:
-                async with asyncio.timeout(began + wait - time.monotonic()):
+                async with asyncio.timeout_at(began + wait):
                     await self._stirred.wait()
             except TimeoutError:
                 return

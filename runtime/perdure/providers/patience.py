@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -50,7 +49,8 @@ class Patience:
         Raises:
             ProviderError: It is not retryable, or `total` is over.
         """
-        started = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        started = clock()
         tries = 0
         while True:
             try:
@@ -63,7 +63,7 @@ class Patience:
                     raise
                 wait = self.wait_after(tries)
                 if self.total is not None:
-                    left = self.total.total_seconds() - (time.monotonic() - started)
+                    left = self.total.total_seconds() - (clock() - started)
                     if left <= 0:
                         raise
                     wait = min(wait, left)

@@ -9,8 +9,6 @@ function stays at hand as `.fn`.
 from __future__ import annotations
 
 import inspect
-from abc import ABC, abstractmethod
-from asyncio import CancelledError
 from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Self, cast, overload
@@ -24,15 +22,14 @@ from perdure.model.ids import (
     UNTAGGED,
     InstanceId,
     JsonText,
-    OperationId,
     fault_of,
 )
+from perdure.replay.activity_context import ActivityContext
 from perdure.replay.current import CURRENT, forbid_in_collector
 from perdure.replay.signature import Signature, locals_of_caller
 from perdure.replay.versions import check_version
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Coroutine, Mapping
 
     from perdure.model.policy import Retry
@@ -47,64 +44,6 @@ class _Unset:
 
 
 _UNSET = _Unset()
-
-
-class ActivityContext(ABC):
-    """What the body of an activity may ask about itself; it asks by its first parameter's type."""
-
-    @property
-    @abstractmethod
-    def instance(self) -> InstanceId:
-        """The instance that wants the result."""
-
-    @property
-    @abstractmethod
-    def execution(self) -> int:
-        """Its execution: 1, and one more after every continue-as-new."""
-
-    @property
-    @abstractmethod
-    def operation(self) -> OperationId:
-        """The call within the execution."""
-
-    @property
-    def idempotency_key(self) -> str:
-        """The same for every attempt of this call, and for no other call."""
-        return f"{self.instance}/{self.execution}/{self.operation}"
-
-    @property
-    @abstractmethod
-    def attempt(self) -> int:
-        """1 on the first try."""
-
-    @property
-    @abstractmethod
-    def tag(self) -> str:
-        """The tag it was sent by; empty for none."""
-
-    @property
-    @abstractmethod
-    def is_cancelled(self) -> bool:
-        """True once the result is not wanted any more, or the executor shuts down."""
-
-    @property
-    @abstractmethod
-    def cancel_reason(self) -> str | None:
-        """Why, once `is_cancelled`."""
-
-    def raise_if_cancelled(self) -> None:
-        """Raise `asyncio.CancelledError` once cancelled: for loops, of sync bodies too."""
-        if self.is_cancelled:
-            raise CancelledError(self.cancel_reason)
-
-    @abstractmethod
-    async def wait_cancelled(self) -> str:
-        """Wait until cancelled; return the reason. For async bodies."""
-
-    @property
-    @abstractmethod
-    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger that adds the fields above."""
 
 
 class _Definition[**P, R]:
@@ -201,6 +140,8 @@ class Activity[**P, R](_Definition[P, R]):
     """A function that may touch the world: run at least once, its outcome recorded once."""
 
     _kind = "activity"
+    transactional = False
+    """True: what the body writes and its result are one transaction."""
 
     def __init__(
         self,

@@ -87,11 +87,12 @@ TABLE: tuple[MetricSpec, ...] = (
     _seconds("perdure_activity_seconds", "How long attempts of activities ran.", "activity"),
     _seconds(
         "perdure_activity_queue_seconds",
-        "From the scheduling of an activity to its first attempt, by two clocks.",
+        "From the scheduling of an activity to its first attempt.",
         "tag",
     ),
     _gauge("perdure_slots", "Activities that may run at once."),
     _gauge("perdure_slots_busy", "Activities that run, and threads that do not stop."),
+    _gauge("perdure_sessions", "Sessions whose activities come to this process."),
     _counter("perdure_leases_lost_total", "Leases that ended while the work went on.", "kind"),
 )
 
