@@ -1,0 +1,27 @@
+"""Statements, read from `sql/`: each by its name in its file."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+__all__ = ["schema_script", "statements"]
+
+_MARK = "-- name: "
+
+
+def statements(file: str) -> dict[str, str]:
+    """Read the statements of one file, by name."""
+    found: dict[str, str] = {}
+    for part in _read(file).split(_MARK)[1:]:
+        name, _, text = part.partition("\n")
+        found[name.strip()] = text.strip()
+    return found
+
+
+def schema_script() -> str:
+    """Read the script that makes all tables."""
+    return _read("schema")
+
+
+def _read(file: str) -> str:
+    return (resources.files(__package__) / "sql" / f"{file}.sql").read_text(encoding="utf-8")
