@@ -410,7 +410,7 @@ class ActivityDispatcher:
             ]
             if attempts:
                 await self._renew(attempts)
-            elif self.pulse.silence() > _SILENCE_SECONDS:
+            elif self._storage.silence() > _SILENCE_SECONDS:
                 # All slots are full and all leases long: is storage still there?
                 with suppress(ProviderError):
                     await self._storage.call("ping", self._storage.provider.ping)

@@ -36,26 +36,16 @@ class Pulse:
         """The end of the last call that succeeded."""
         self.trouble: str | None = "storage has not answered yet"
         """Why the last call failed; None once one succeeded."""
-        self._asked_at = float("-inf")
 
     def succeeded(self) -> None:
         """Note a call that was answered."""
-        self._note()
-        self.answered_at = self.asked_at
+        self.asked_at = self.answered_at = time.monotonic()
         self.trouble = None
 
     def failed(self, error: ProviderError) -> None:
         """Note a call that failed."""
-        self._note()
-        self.trouble = str(error)
-
-    def _note(self) -> None:
         self.asked_at = time.monotonic()
-        self._asked_at = asyncio.get_running_loop().time()
-
-    def silence(self) -> float:
-        """Seconds since the last call, by the clock of the running loop."""
-        return asyncio.get_running_loop().time() - self._asked_at
+        self.trouble = str(error)
 
 
 class Storage:
@@ -66,6 +56,11 @@ class Storage:
         self.pulse = Pulse()
         self._metrics = metrics
         self._patience = Patience(dice=dice)
+        self._called_at = float("-inf")
+
+    def silence(self) -> float:
+        """Seconds since a call last ended, by the clock of the running loop."""
+        return asyncio.get_running_loop().time() - self._called_at
 
     async def call[T](self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
         """Make one call, once."""
@@ -77,6 +72,8 @@ class Storage:
             outcome = "retryable" if error.retryable else "refused"
             self._metrics.count("perdure_provider_calls_total", verb, outcome)
             raise
+        finally:
+            self._called_at = asyncio.get_running_loop().time()
         self.pulse.succeeded()
         self._metrics.count("perdure_provider_calls_total", verb, "ok")
         self._metrics.observe("perdure_provider_call_seconds", time.perf_counter() - started, verb)

@@ -18,7 +18,7 @@ import random
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -84,9 +84,11 @@ class TurnDispatcher:
         build: str = "",
         metrics: Metrics | None = None,
         dice: random.Random | None = None,
+        draw: Callable[[int], int] = secrets.randbits,
     ) -> None:
+        self._draw = draw
         dice = dice or random.Random()  # noqa: S311  for waits; tokens are made elsewhere
-        self.executor = executor or ExecutorId(secrets.randbits(63))
+        self.executor = executor or ExecutorId(draw(63))
         self._registry = registry
         self._settings = settings or TurnSettings()
         self._limits = Limits(history_records=self._settings.history_records_max)
@@ -171,7 +173,7 @@ class TurnDispatcher:
         settings = self._settings
         request = FetchTurns(
             executor=self.executor,
-            token=LeaseToken(secrets.randbits(63)),
+            token=LeaseToken(self._draw(63)),
             limit=settings.turns_per_fetch_max,
             lease=settings.lease,
             code=code,

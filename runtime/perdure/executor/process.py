@@ -15,13 +15,16 @@ import secrets
 import signal
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from types import FrameType
+from typing import Any
 
+from perdure.client import Client
 from perdure.dispatch import ActivityDispatcher, TurnDispatcher
 from perdure.errors import AuthorError, ConfigurationError, ProviderError
+from perdure.executor.announcing import Announcer, about
 from perdure.executor.probes import Health, ProbeServer
 from perdure.executor.settings import (
     ExecutorSettings,
@@ -30,10 +33,9 @@ from perdure.executor.settings import (
     ReplayerSettings,
 )
 from perdure.model.ids import ExecutorId
+from perdure.providers.patience import Patience
 from perdure.providers.postgres import PostgresProvider
-from perdure.providers.protocol import Provider
 from perdure.providers.reading import ExecutorInfo, Role
-from perdure.providers.work import CodeId
 from perdure.replay.registry import Registry
 from perdure.telemetry import Metrics, configure_logging
 
@@ -41,10 +43,7 @@ __all__ = ["EXIT_CONFIGURATION", "run_executor", "run_replayer"]
 
 _LOG = logging.getLogger("perdure.process")
 EXIT_CONFIGURATION = 2
-_ANNOUNCE_SECONDS = 15.0
-_BEAT_SECONDS = 2.0
 _HAND_BACK_SECONDS = 10.0
-_CONNECT_RETRY_SECONDS = 3.0
 
 type Loader = Registry | Callable[[], Registry]
 
@@ -78,9 +77,8 @@ async def _replay(process: _Process, settings: ReplayerSettings, registry: Regis
         info = process.info(registry)
         process.health.watch([dispatcher.pulse], lambda: dispatcher.stuck_seconds)
         await process.until_stopped(
-            provider,
             dispatcher.run(),
-            tell=lambda: replace(info, busy=dispatcher.busy, draining=process.health.draining),
+            Announcer(provider, [lambda: process.now(info, dispatcher.busy)]),
             drain=lambda _: dispatcher.drain(),
             within=settings.drain,
         )
@@ -88,20 +86,20 @@ async def _replay(process: _Process, settings: ReplayerSettings, registry: Regis
 
 async def _execute(process: _Process, settings: ExecutorSettings, registry: Registry) -> None:
     activities = settings.activities
-    async with process.connected() as provider:
+    async with process.connected() as provider, Client(provider) as client:
         dispatcher = ActivityDispatcher(
             provider,
             registry,
             activities,
             executor=process.executor,
+            client=client,
             metrics=process.metrics,
         )
         info = replace(process.info(registry), tags=activities.tags, slots=activities.slots)
         process.health.watch([dispatcher.pulse])
         await process.until_stopped(
-            provider,
             dispatcher.run(),
-            tell=lambda: replace(info, busy=dispatcher.busy, draining=process.health.draining),
+            Announcer(provider, [lambda: process.now(info, dispatcher.busy)]),
             drain=lambda hurry: dispatcher.drain(hurry=hurry),
             within=activities.drain + activities.cancel_grace,
         )
@@ -118,6 +116,7 @@ class _Process:
         self._role = role
         self._signals = 0
         self._on_stop: Callable[[], None] | None = None
+        self._stops: asyncio.Queue[int] | None = None
 
     def run(self, registry: Loader, main: Callable[[Registry], Coroutine[None, None, None]]) -> int:
         """Live a whole life; returns the exit code."""
@@ -168,19 +167,26 @@ class _Process:
         self._signals += 1
         self.health.draining = True
         self.metrics.set("perdure_draining", 1)
-        if self._on_stop is None:
-            raise _StoppedError  # no loop yet: whatever is being loaded is left where it is
-        self._on_stop()
+        if self._on_stop is not None:
+            self._on_stop()
+        elif self._stops is None:
+            # No loop yet: whatever is being loaded is left where it is. Where Python swallows the
+            # error, as in a callback of its collector, the count is found when there is a loop.
+            raise _StoppedError
 
     def _signalled(self) -> asyncio.Queue[int]:
-        """Give the numbers of the signals that come from now on."""
+        """Give the numbers of the signals: one queue, from the first signal of the process on."""
+        if self._stops is not None:
+            return self._stops
         loop = asyncio.get_running_loop()
-        numbers: asyncio.Queue[int] = asyncio.Queue()
+        self._stops = numbers = asyncio.Queue[int]()
 
         def put() -> None:
             loop.call_soon_threadsafe(numbers.put_nowait, self._signals)
 
         self._on_stop = put
+        if self._signals:
+            numbers.put_nowait(self._signals)
         return numbers
 
     async def _wait_for_stop(self) -> None:
@@ -198,51 +204,69 @@ class _Process:
             schema=settings.schema,
             application_name=f"perdure {self._role.value} {settings.name}".strip(),
         )
-        tries = 0
-        while True:
-            try:
-                await provider.__aenter__()
-            except ProviderError as error:
-                tries += 1
-                self.health.problem = f"storage: {error}"
-                if tries == 1:
-                    _LOG.warning("%s; trying again until it is there", error)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_CONNECT_RETRY_SECONDS):
-                        await signalled.get()
-                    raise _StoppedError from None
-            else:
-                self.health.problem = None
-                break
         try:
+            await self._connect(provider, signalled)
             yield provider
         finally:
             await provider.__aexit__(None, None, None)
 
+    async def _connect(self, provider: PostgresProvider, signalled: asyncio.Queue[int]) -> None:
+        patience, tries = Patience(), 0
+        while True:
+            try:
+                await self._unless_stopped(provider.__aenter__(), signalled)
+            except ProviderError as error:
+                tries += 1
+                self.health.problem = f"storage: {error}"
+                _LOG.log(
+                    logging.WARNING if tries == 1 else logging.DEBUG,
+                    "%s; trying again until it is there",
+                    error,
+                )
+            else:
+                self.health.problem = None
+                return
+            wait = asyncio.sleep(patience.wait_after(tries))
+            await self._unless_stopped(wait, signalled)
+
+    @staticmethod
+    async def _unless_stopped[T](what: Coroutine[Any, Any, T], signalled: asyncio.Queue[int]) -> T:
+        """Await something, however long it takes; a signal ends it, and the process with it."""
+        doing = asyncio.create_task(what)
+        stop = asyncio.create_task(signalled.get())
+        try:
+            await asyncio.wait([doing, stop], return_when=asyncio.FIRST_COMPLETED)
+            if stop.done():
+                raise _StoppedError
+            return doing.result()
+        finally:
+            for task in (doing, stop):
+                task.cancel()
+            await asyncio.gather(doing, stop, return_exceptions=True)
+
+    # ------------------------------------------------------------------ running
+
     def info(self, registry: Registry) -> ExecutorInfo:
         """Say what this process is."""
-        return ExecutorInfo(
-            executor=self.executor,
-            role=self._role,
-            name=self._settings.name,
-            build=self._settings.build,
-            code=tuple(CodeId(name, version) for name, version in registry.code()),
-            activities=tuple(activity.name for activity in registry.activities),
-        )
+        settings = self._settings
+        return about(self.executor, self._role, registry, name=settings.name, build=settings.build)
+
+    def now(self, info: ExecutorInfo, busy: int) -> ExecutorInfo:
+        """Say what it does at the moment."""
+        return replace(info, busy=busy, draining=self.health.draining)
 
     async def until_stopped(
         self,
-        provider: Provider,
         run: Coroutine[None, None, None],
+        announcer: Announcer,
         *,
-        tell: Callable[[], ExecutorInfo],
         drain: Callable[[bool], Coroutine[None, None, None]],
         within: timedelta,
     ) -> None:
         """Run a dispatcher until a signal has drained it."""
         signalled = self._signalled()
         running = asyncio.create_task(run, name="perdure-dispatcher")
-        telling = asyncio.create_task(self._tell(provider, tell), name="perdure-announce")
+        telling = asyncio.create_task(announcer.run(self.health.beat), name="perdure-announce")
         stop = asyncio.create_task(signalled.get())
         _LOG.info("%s %s is up", self._role.value, self._settings.name)
         try:
@@ -262,28 +286,14 @@ class _Process:
                 hurried = asyncio.create_task(drain(True))
                 await asyncio.wait([hurried], timeout=_HAND_BACK_SECONDS)
                 hurried.cancel()
+            draining.cancel()
             again.cancel()
         finally:
             for task in (stop, telling, running):
                 task.cancel()
             await asyncio.gather(stop, telling, running, return_exceptions=True)
-            with suppress(ProviderError, TimeoutError):
-                async with asyncio.timeout(_BEAT_SECONDS):
-                    await provider.withdraw(self.executor)
+            await announcer.withdraw()
             _LOG.info("%s %s has stopped", self._role.value, self._settings.name)
-
-    async def _tell(self, provider: Provider, tell: Callable[[], ExecutorInfo]) -> None:
-        """Announce this process every few seconds, sooner when it starts to drain."""
-        told_at, told_draining = float("-inf"), False
-        loop = asyncio.get_running_loop()
-        while True:
-            self.health.beat()
-            info = tell()
-            if loop.time() - told_at >= _ANNOUNCE_SECONDS or info.draining != told_draining:
-                with suppress(ProviderError):
-                    await provider.announce(info)
-                    told_at, told_draining = loop.time(), info.draining
-            await asyncio.sleep(_BEAT_SECONDS)
 
 
 class _StoppedError(Exception):

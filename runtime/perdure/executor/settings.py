@@ -132,6 +132,15 @@ class ExecutorSettings:
             lease=_seconds(env, "PERDURE_LEASE_SECONDS", default.lease, least=1.0),
             drain=_seconds(env, "PERDURE_DRAIN_SECONDS", default.drain),
             cancel_grace=_seconds(env, "PERDURE_CANCEL_GRACE_SECONDS", default.cancel_grace),
+            sessions_max=_number(
+                env, "PERDURE_SESSIONS_LIMIT", default.sessions_max, least=0, most=100_000
+            ),
+            sessions_lease=_seconds(
+                env, "PERDURE_SESSIONS_LEASE_SECONDS", default.sessions_lease, least=1.0
+            ),
+            sessions_idle=_seconds(
+                env, "PERDURE_SESSIONS_IDLE_SECONDS", default.sessions_idle, least=1.0
+            ),
         )
         return cls(process=ProcessSettings.from_env(env), activities=activities)
 
