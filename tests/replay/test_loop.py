@@ -285,7 +285,27 @@ async def _in_a_callback(_ctx: OrchestrationContext) -> None:
 
 
 async def _task_factory(_ctx: OrchestrationContext) -> None:
-    asyncio.get_running_loop().set_task_factory(None)
+    asyncio.get_running_loop().set_task_factory(lambda loop, coro: asyncio.Task(coro, loop=loop))
+
+
+async def _plain_task(_ctx: OrchestrationContext) -> None:
+    async def inside() -> None:
+        await work("x")
+
+    await asyncio.Task(inside())
+
+
+async def _from_another_thread(_ctx: OrchestrationContext) -> None:
+    coroutine = asyncio.sleep(0)
+    try:
+        asyncio.run_coroutine_threadsafe(coroutine, asyncio.get_running_loop())
+    finally:
+        coroutine.close()
+
+
+async def _runner(_ctx: OrchestrationContext) -> None:
+    with asyncio.Runner() as runner:
+        runner.get_loop()
 
 
 async def _swallowed(_ctx: OrchestrationContext) -> None:
@@ -300,11 +320,14 @@ async def _swallowed(_ctx: OrchestrationContext) -> None:
         (_executor, "make it an activity"),
         (_connection, "make it an activity"),
         (_process, "make it an activity"),
-        (_asyncio_run, r"called asyncio\.run\(\) at .*test_loop\.py:\d+\. Make it an activity"),
-        (_foreign_future, r"another event loop at .*test_loop\.py:\d+\. Make it an activity"),
+        (_asyncio_run, r"at replay/test_loop\.py:\d+: .*use asyncio\.run\(\): make it an activity"),
+        (_foreign_future, r"at replay/test_loop\.py:\d+: .*an event loop: make it an activity"),
         (_foreign_awaitable, r"not of this event loop at .*Make it an activity"),
         (_in_a_callback, r"in a callback, not in a task.*asyncio\.create_task"),
-        (_task_factory, "eager tasks"),
+        (_task_factory, r"asyncio\.eager_task_factory alone: use asyncio\.create_task"),
+        (_plain_task, r"in a task that asyncio\.Task\(\.\.\.\) made.*asyncio\.create_task"),
+        (_from_another_thread, "no other thread may wake.*from within use call_soon"),
+        (_runner, "may not make an event loop: make it an activity"),
         (_swallowed, "make it an activity"),
     ],
     ids=lambda value: getattr(value, "__name__", "").strip("_") or None,

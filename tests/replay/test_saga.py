@@ -252,9 +252,9 @@ def test_wrong_arguments_are_told_when_they_are_given() -> None:
     async def body(ctx: OrchestrationContext) -> None:
         async with ctx.saga() as saga:
             with pytest.raises(PayloadError, match="argument 'booking' of activity 'cancel'"):
-                saga.compensate(cancel, 5)  # type: ignore[arg-type]
+                saga.compensate(cancel, 5)  # type: ignore[arg-type]  # wrong on purpose
             with pytest.raises(TypeError, match="lacks the argument 'booking'"):
-                saga.compensate(cancel)  # type: ignore[call-arg]
+                saga.compensate(cancel)  # type: ignore[call-arg]  # wrong on purpose
 
     assert Script(body).end().outcome is Outcome.COMPLETED
 

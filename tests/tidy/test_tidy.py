@@ -46,7 +46,7 @@ _CLOCK_READERS = {"now", "today", "utcnow"}
 _HARMLESS = {
     "os": {"sep"},
     "random": {"Random"},  # given a seed
-    "threading": {"get_ident"},
+    "threading": {"get_ident", "main_thread"},
     "uuid": {"UUID"},
 }
 

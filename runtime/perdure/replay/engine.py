@@ -158,6 +158,11 @@ class Engine:
         finally:
             self._silenced -= 1
 
+    @property
+    def is_silenced(self) -> bool:
+        """True while nothing may be asked for, see `silenced`."""
+        return self._silenced > 0
+
     def report(self, context: dict[str, Any]) -> None:
         """Log an error that nobody awaited, unless it was logged when it first happened."""
         if self.replaying or self.closed:
@@ -181,6 +186,8 @@ class Engine:
         if isinstance(task, DurableTask):
             return task
         what = "outside its turn" if not self.loop.running else "in a callback, not in a task"
+        if task is not None:
+            what = "in a task that asyncio.Task(...) made"
         msg = (
             f"instance {self.instance!r}: an operation was asked for {what}; only the tasks of an "
             "orchestration may: call it in the orchestration or in asyncio.create_task(...)"

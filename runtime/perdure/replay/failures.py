@@ -167,8 +167,6 @@ def _with_traceback[E: OutcomeError](error: E, failure: Failure) -> E:
 _FOREIGN = (
     ("attached to a different loop", "it awaited something of another event loop"),
     ("Task got bad yield", "it awaited something that is not of this event loop"),
-    ("asyncio.run() cannot be called", "it called asyncio.run()"),
-    ("Runner.run() cannot be called", "it used asyncio.Runner"),
     ("Cannot run the event loop while another loop is running", "it ran another event loop"),
 )
 

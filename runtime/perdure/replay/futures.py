@@ -2,9 +2,10 @@
 
 asyncio keeps awaitables in sets (`wait`, `as_completed`, `TaskGroup`), and a set walks in the
 order of hashes, by default addresses. Ours hash by a number counted within the execution, so
-every process walks in the same order. The number is offset by a digest of the execution:
-asyncio also keeps one set of *all* tasks of the process, where ten thousand root tasks numbered 1
-would make one long chain.
+every process walks in the same order. Tasks and operations are counted by themselves: how many
+plain futures asyncio makes beside them differs from one Python to the next. The number is offset
+by a digest of the execution: asyncio also keeps one set of *all* tasks of the process, where ten
+thousand root tasks numbered 1 would make one long chain.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class DurableFuture[T](asyncio.Future[T]):
 
     __slots__ = ("_number",)
 
-    def __init__(self, loop: DeterministicLoop) -> None:
+    def __init__(self, loop: DeterministicLoop, number: int) -> None:
         super().__init__(loop=loop)
-        self._number = loop.next_number()
+        self._number = number
 
     def __hash__(self) -> int:
         return self._number
@@ -65,7 +66,7 @@ class OperationHandle[R](DurableFuture[R]):
         subject: str,
         decode: Callable[[JsonText | None], R],
     ) -> None:
-        super().__init__(engine.loop)
+        super().__init__(engine.loop, engine.loop.next_number())
         self._engine = engine
         self._decode = decode
         self.kind = kind
@@ -104,6 +105,8 @@ class DurableTask[T](asyncio.Task[T]):
         path: str,
         name: str | None,
         context: Context | None,
+        line: str,
+        eager: bool,
     ) -> None:
         self._number = loop.next_number()
         self.path = path
@@ -112,9 +115,10 @@ class DurableTask[T](asyncio.Task[T]):
         self.children = 0
         self.derived = 0
         """How many ids and random generators were derived here."""
-        self.line = ""
+        self.line = line
         """Where it was started, if its own code is asyncio's (`create_task(asyncio.sleep(1))`)."""
-        super().__init__(coro, loop=loop, name=name or path, context=context)
+        shown = path if name is None else name
+        super().__init__(coro, loop=loop, name=shown, context=context, eager_start=eager)
 
     def __hash__(self) -> int:
         return self._number

@@ -10,20 +10,18 @@ The loop is *entered* for a turn, in whatever thread, and left after it. If that
 of its own, that one and its current task are put aside meanwhile: they must not be found by the
 orchestration's code, and from Python 3.14 on a task can only step where no other is current.
 
-One thing in asyncio itself needs a hand. `as_completed` puts raw coroutines, which hash by address,
-through `set(...)` before it makes tasks of them. In that one module the name `set` is therefore
-bound to a function that keeps the order when called in a turn, and is the built-in otherwise.
-Binding a name in the module, rather than replacing `as_completed`, also reaches code that imported
-the function before this package.
+Where asyncio itself has to be changed for this is in `perdure.replay.amendments`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import weakref
 from collections import deque
 from contextvars import Context, copy_context
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import ForbiddenCallError, SpinningTurnError
@@ -43,6 +41,10 @@ _cancel_plainly: Callable[[Any], bool] = vars(asyncio.Future)["cancel"]
 _swap_current_task: Callable[[Any, Any], Any] = vars(asyncio.tasks)["_swap_current_task"]
 
 
+_INNER = 1 << 39
+"""Futures of asyncio's own are counted from here, beside tasks and operations."""
+
+
 class ExecutionClosed(BaseException):
     """The execution is being thrown away: nothing it asks for is wanted any more.
 
@@ -56,7 +58,10 @@ class DeterministicLoop(ForbiddingLoop):
     def __init__(self, engine: Engine, first_number: int) -> None:
         self._engine = engine
         self._number = first_number
+        self._inner = first_number + _INNER
         self._ready: deque[asyncio.Handle] = deque()
+        self._due: list[DurableTimer] = []
+        self._eager = False
         self._exception_handler: Any = None
         self._generators: dict[int, weakref.ref[AsyncGenerator[Any, Any]]] = {}
         self._tasks: list[DurableTask[Any]] = []
@@ -68,7 +73,7 @@ class DeterministicLoop(ForbiddingLoop):
         self.stopping = False
 
     def next_number(self) -> int:
-        """Count tasks and futures."""
+        """Count tasks and operations."""
         self._number += 1
         return self._number
 
@@ -95,26 +100,44 @@ class DeterministicLoop(ForbiddingLoop):
     def run_until_idle(self, budget: int) -> int:
         """Run callbacks until none is ready; return what is left of the budget.
 
+        In rounds, as asyncio does: a callback that is due by `call_later(0, ...)` runs in the next
+        round, after those that became ready in this one.
+
         Raises:
             SpinningTurnError: more callbacks than `budget` became ready.
         """
         ready = self._ready
-        while ready and not self.stopping:
-            handle: Any = ready.popleft()
-            if handle._cancelled:  # noqa: SLF001  what Handle._run reads
-                continue
-            budget -= 1
-            if budget < 0:
-                raise SpinningTurnError(self._spin(handle))
-            try:
-                handle._context.run(handle._callback, *handle._args)  # noqa: SLF001  as above
-            except KeyboardInterrupt:
-                raise
-            except SystemExit as error:  # a run may end itself, not its process
-                self._engine.abort(failure_from(error))
-            except BaseException as error:  # noqa: BLE001  as asyncio does for callbacks
-                self.call_exception_handler({"message": "a callback raised", "exception": error})
+        while (ready or self._due) and not self.stopping:
+            if self._due:
+                self._due.sort(key=_when)
+                ready.extend(self._due)
+                self._due.clear()
+            for _ in range(len(ready)):
+                handle: Any = ready.popleft()
+                if handle._cancelled:  # noqa: SLF001  what Handle._run reads
+                    continue
+                budget -= 1
+                if budget < 0:
+                    raise SpinningTurnError(self._spin(handle))
+                self._call(handle)
+                if self.stopping:
+                    break
         return budget
+
+    def _call(self, handle: Any) -> None:
+        """Run one callback; what it raises is its own affair, as in asyncio."""
+        try:
+            handle._context.run(handle._callback, *handle._args)  # noqa: SLF001  as above
+        except (KeyboardInterrupt, SystemExit) as error:
+            self._exit(error)
+        except BaseException as error:  # noqa: BLE001  as asyncio does for callbacks
+            message = f"Exception in callback {handle!r}"
+            self.call_exception_handler({"message": message, "exception": error, "handle": handle})
+
+    def _exit(self, error: KeyboardInterrupt | SystemExit) -> None:
+        """End the run, and not the process it runs in."""
+        _pass_on_interrupt(error)
+        self._engine.abort(failure_from(error))
 
     def _spin(self, handle: Any) -> str:
         """Say which task keeps the turn from resting."""
@@ -141,7 +164,9 @@ class DeterministicLoop(ForbiddingLoop):
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Run a callback after those that are ready."""
-        handle = SoonHandle(callback, args, self, context or copy_context())
+        if context is None:  # an empty one is false
+            context = copy_context()
+        handle = SoonHandle(callback, args, self, context)
         if not self.closed:
             self._ready.append(handle)
         return handle
@@ -153,12 +178,19 @@ class DeterministicLoop(ForbiddingLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Run a callback after a durable timer of `delay` seconds."""
-        when = self.time() + delay
-        timer = DurableTimer(when, callback, args, self, context)
+        """Run a callback after a durable timer of `delay` seconds; an endless one needs no timer.
+
+        Raises:
+            TypeError: the delay is None.
+            ValueError: it is no number, or ends after the year 9999.
+        """
+        if delay is None:  # pyright: ignore[reportUnnecessaryComparison]  as asyncio checks
+            msg = "delay must not be None"
+            raise TypeError(msg)
+        timer = DurableTimer(self.time() + delay, callback, args, self, context)
         if delay <= 0:
-            self._ready.append(timer)
-        else:
+            self._due.append(timer)
+        elif delay != inf:
             self._engine.start_timer(timer, delay)
         return timer
 
@@ -169,7 +201,15 @@ class DeterministicLoop(ForbiddingLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Run a callback at a time of `time()`, by a durable timer."""
+        """Run a callback at a time of `time()`, by a durable timer.
+
+        Raises:
+            TypeError: the time is None.
+            ValueError: it is no number, or after the year 9999.
+        """
+        if when is None:  # pyright: ignore[reportUnnecessaryComparison]  as asyncio checks
+            msg = "when cannot be None"
+            raise TypeError(msg)
         return self.call_later(when - self.time(), callback, *args, context=context)
 
     def _timer_handle_cancelled(self, timer: DurableTimer) -> None:
@@ -186,7 +226,8 @@ class DeterministicLoop(ForbiddingLoop):
         """Make a future of this loop."""
         if self.closed:
             raise ExecutionClosed
-        return DurableFuture(self)
+        self._inner += 1
+        return DurableFuture(self, self._inner)
 
     def create_task(
         self,
@@ -194,27 +235,44 @@ class DeterministicLoop(ForbiddingLoop):
         *,
         name: str | None = None,
         context: Context | None = None,
-        **options: Any,
+        eager_start: bool | None = None,
     ) -> DurableTask[Any]:
-        """Start a task, the next child of the task that calls."""
-        if self.closed:
+        """Start a task, the next child of the task that calls.
+
+        An eager one runs at once, up to its first wait. It is named like any other.
+        """
+        if self.closed or self._engine.is_silenced:
             coro.close()
             raise ExecutionClosed
-        if options.get("eager_start"):
-            coro.close()
-            raise self.forbid("eager tasks would start out of order: leave eager_start out")
-        return self._start(coro, self._child_path(), name, context)
+        eager = self._eager if eager_start is None else eager_start
+        return self._start(coro, self._child_path(), name, context, eager=eager)
 
     def start_root[T](self, coro: Coroutine[Any, Any, T], context: Context) -> DurableTask[T]:
         """Start the task of the orchestration itself."""
-        return self._start(coro, "0", None, context)
+        return self._start(coro, "0", None, context, eager=False)
+
+    def start_at(self, path: str, coro: Coroutine[Any, Any, None], context: Context) -> None:
+        """Start a task beside the root, under a path of its own."""
+        self._start(coro, path, None, context, eager=False)
+
+    @property
+    def is_resting(self) -> bool:
+        """True while no callback is ready."""
+        return not self._ready and not self._due
 
     def _start[T](
-        self, coro: Coroutine[Any, Any, T], path: str, name: str | None, context: Context | None
+        self,
+        coro: Coroutine[Any, Any, T],
+        path: str,
+        name: str | None,
+        context: Context | None,
+        *,
+        eager: bool,
     ) -> DurableTask[T]:
-        task = DurableTask(coro, loop=self, path=path, name=name, context=context)
-        if is_internal(getattr(coro, "cr_code", None)):
-            task.line = line_of_caller()
+        line = line_of_caller() if is_internal(getattr(coro, "cr_code", None)) else ""
+        task = DurableTask(
+            coro, loop=self, path=path, name=name, context=context, line=line, eager=eager
+        )
         # Held, unlike in asyncio: when a forgotten task vanishes is the collector's whim.
         tasks = self._tasks
         tasks.append(task)
@@ -236,19 +294,41 @@ class DeterministicLoop(ForbiddingLoop):
     # ------------------------------------------------------------------ errors
 
     def forbid(self, message: str) -> ForbiddenCallError:
-        """Remember what was forbidden: user code may swallow the error, the turn does not."""
+        """Name the line, and remember: user code may swallow the error, the turn does not."""
         if self.closed:
             raise ExecutionClosed
-        error = ForbiddenCallError(f"instance {self._engine.instance!r}: {message}")
+        line = line_of_caller()
+        place = f", at {line}" if line else ""
+        error = ForbiddenCallError(f"instance {self._engine.instance!r}{place}: {message}")
         self._engine.block(error)
         return error
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Choose between ordinary and eager tasks; tasks of another kind could not be named."""
+        if factory is not None and factory is not asyncio.eager_task_factory:
+            raise self.forbid(
+                "tasks must be counted by the engine, so loop.set_task_factory() takes None or "
+                "asyncio.eager_task_factory alone: use asyncio.create_task(...)"
+            )
+        self._eager = factory is not None
+
+    def get_task_factory(self) -> Any:
+        """Return what `set_task_factory` set."""
+        return asyncio.eager_task_factory if self._eager else None
 
     def get_exception_handler(self) -> Any:
         """Return what `set_exception_handler` set."""
         return self._exception_handler
 
     def set_exception_handler(self, handler: Any) -> None:
-        """Set what is told of errors that nobody else is."""
+        """Set what is told of errors that nobody else is.
+
+        Raises:
+            TypeError: it is neither callable nor None.
+        """
+        if handler is not None and not callable(handler):
+            msg = f"A callable object or None is expected, got {handler!r}"
+            raise TypeError(msg)
         self._exception_handler = handler
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
@@ -256,13 +336,23 @@ class DeterministicLoop(ForbiddingLoop):
         self._engine.report(context)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Tell of an error that nobody else is told of."""
+        """Tell of an error that nobody else is told of.
+
+        Many are found when a task or future is freed. So the handler may note, but not ask.
+        """
         if self.closed or not self.running:
             return
         if self._exception_handler is None:
             self.default_exception_handler(context)
-        else:
-            self._exception_handler(self, context)
+            return
+        try:
+            with self._engine.silenced():
+                self._exception_handler(self, context)
+        except (KeyboardInterrupt, SystemExit) as error:
+            self._exit(error)
+        except BaseException as error:  # noqa: BLE001  as asyncio does
+            message = "Unhandled error in exception handler"
+            self.default_exception_handler({"message": message, "exception": error})
 
     # ------------------------------------------------------------- small change
 
@@ -281,14 +371,11 @@ class DeterministicLoop(ForbiddingLoop):
         """Return True once the execution is thrown away."""
         return self.closed
 
-    def get_task_factory(self) -> None:
-        """Return None: there is none."""
-        return
-
     # -------------------------------------------------------- async generators
 
     def _generator_started(self, generator: AsyncGenerator[Any, Any]) -> None:
-        key = self.next_number()
+        self._inner += 1
+        key = self._inner
         generators = self._generators
 
         def forget(_ref: object) -> None:
@@ -314,6 +401,7 @@ class DeterministicLoop(ForbiddingLoop):
         """
         self.closed = True
         self._ready.clear()
+        self._due.clear()
         open_tasks = [task for task in self._tasks if not task.done()]
         self._tasks.clear()
         if not open_tasks and not self._generators:
@@ -344,11 +432,24 @@ def _close(coro: Any) -> None:
         except RuntimeError as error:
             if "ignored GeneratorExit" in str(error):
                 continue
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException:  # noqa: BLE001, S110  clean-up of what is thrown away
-            pass
+        except BaseException as error:  # noqa: BLE001  clean-up of what is thrown away
+            _pass_on_interrupt(error)
         return
+
+
+def _pass_on_interrupt(error: BaseException) -> None:
+    """Let Ctrl-C through; clean-up that wants to exit may not end the process."""
+    if isinstance(error, KeyboardInterrupt) and _may_be_interrupted():
+        raise error
+
+
+def _may_be_interrupted() -> bool:
+    """Tell whether a `KeyboardInterrupt` may be a user's: only the main thread is given those."""
+    return threading.get_ident() == threading.main_thread().ident
+
+
+def _when(timer: DurableTimer) -> float:
+    return timer.when()
 
 
 def _let_go(future: Any) -> None:
@@ -367,25 +468,7 @@ def _finish(generator: AsyncGenerator[Any, Any]) -> None:
         closing.send(None)
     except (StopIteration, StopAsyncIteration):
         return
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001  clean-up of what is thrown away
+    except BaseException as error:  # noqa: BLE001  clean-up of what is thrown away
+        _pass_on_interrupt(error)
         return
     _close(closing)
-
-
-_NOTHING: Any = object()
-
-
-def _set_in_order(items: Iterable[Any] = _NOTHING) -> Any:
-    """Be `set`, or in a turn an ordered collection of the distinct items."""
-    if items is _NOTHING:
-        return set[Any]()
-    loop = asyncio._get_running_loop()  # noqa: SLF001  may be None, which is no error here
-    if isinstance(loop, DeterministicLoop):
-        return dict.fromkeys(items)
-    return set(items)
-
-
-_tasks_module: Any = asyncio.tasks
-_tasks_module.set = _set_in_order

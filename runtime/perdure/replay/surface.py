@@ -21,12 +21,12 @@ _ACTIVITY = "make it an activity, and await that"
 _REMEDIES = {
     "run_in_executor": "threads are not replayed (asyncio.to_thread uses them): " + _ACTIVITY,
     "set_default_executor": "threads are not replayed",
-    "call_soon_threadsafe": "nothing outside may wake an orchestration: raise an event to it",
+    "call_soon_threadsafe": "no other thread may wake an orchestration: raise an event to it; from "
+    "within use call_soon or asyncio.create_task",
     "run_forever": "the loop is run by the engine",
     "run_until_complete": "`await` the coroutine instead",
     "stop": "return from the orchestration, or await ctx.continue_as_new(...)",
     "close": "the loop is closed by the engine",
-    "set_task_factory": "tasks must be counted by the engine; eager tasks would start out of order",
     "shutdown_asyncgens": "the loop is closed by the engine",
     "shutdown_default_executor": "the loop is closed by the engine",
     "add_signal_handler": "signals belong to the process",
