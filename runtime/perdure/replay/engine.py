@@ -48,6 +48,7 @@ from perdure.model.codec import decode, decode_failure
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText, OperationId, child_instance_id
 from perdure.model.records import CarriedEvent, Record, RecordKind
+from perdure.model.strictness import TripwirePolicy
 from perdure.replay.failures import REACHES_USER_CODE, activity_error, orchestration_error
 from perdure.replay.futures import DurableTask, DurableTimer, OperationHandle, OperationKind
 from perdure.replay.lines import line_of_caller
@@ -95,6 +96,7 @@ class Engine:
         "replaying",
         "root",
         "timestamp",
+        "tripwire",
     )
 
     def __init__(self, instance: InstanceId, execution: int, started_at: datetime) -> None:
@@ -120,6 +122,7 @@ class Engine:
         """A failure that ends the run without reaching its code."""
         self.blocked: AuthorError | None = None
         """What parks the run: raised by the turn, whatever the code made of it."""
+        self.tripwire = TripwirePolicy.OFF
         self._fresh_timers: dict[str, int] = {}
         self._waits: dict[str, deque[OperationHandle[Any]]] = {}
         self._events: dict[str, deque[tuple[int, CarriedEvent]]] = {}
@@ -186,8 +189,6 @@ class Engine:
         if isinstance(task, DurableTask):
             return task
         what = "outside its turn" if not self.loop.running else "in a callback, not in a task"
-        if task is not None:
-            what = "in a task that asyncio.Task(...) made"
         msg = (
             f"instance {self.instance!r}: an operation was asked for {what}; only the tasks of an "
             "orchestration may: call it in the orchestration or in asyncio.create_task(...)"

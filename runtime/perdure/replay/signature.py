@@ -114,7 +114,7 @@ class Signature:
         try:
             arguments = _typed_dict(fields)
             arguments.__pydantic_config__ = {**JSON_CONFIG, "extra": "forbid"}
-            self._adapter = TypeAdapter(arguments)
+            adapter: TypeAdapter[Any] = TypeAdapter(arguments)
         except Exception as error:
             raise DefinitionError(self._untypable(fields, error)) from error
         try:
@@ -124,11 +124,12 @@ class Signature:
             raise DefinitionError(msg) from error
         # pydantic reads how to write a NaN from the converter, not from the `TypedDict`.
         config = CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="constants")
-        self._serializer = SchemaSerializer(self._adapter.core_schema, config)
+        self._serializer = SchemaSerializer(adapter.core_schema, config)
         types = tuple(fields.values())
         if self.positional == self.names and all(isinstance(t, type) and t in EXACT for t in types):
             self._exact = types
-        return self._adapter
+        self._adapter = adapter  # last: it tells other threads that all is there
+        return adapter
 
     def hints(self) -> dict[str, Any]:
         """Resolve the annotations of parameters and result, once.
@@ -154,6 +155,10 @@ class Signature:
         self.returns = Any if returns in _NEVER else returns
         self._hints = found
         return found
+
+    def forget_locals(self) -> None:
+        """Let go of what annotations were resolved by, now that they are."""
+        self._locals = {}
 
     def _untypable(self, fields: dict[str, Any], error: Exception) -> str:
         """Name the parameter whose type pydantic cannot convert."""

@@ -36,13 +36,14 @@ from perdure.model.records import (
     RecordKind,
     StartedBody,
 )
+from perdure.model.strictness import LENIENT, Strictness
 from perdure.model.turns import TurnBody, decode_turn, encode_turn
-from perdure.replay.amendments import amend
 from perdure.replay.compare import compare_actions, compare_endings, compare_versions
 from perdure.replay.context import OrchestrationContext
 from perdure.replay.current import CURRENT
 from perdure.replay.engine import Engine, cancelled, reason_of
 from perdure.replay.failures import explain_foreign, failure_from
+from perdure.replay.tripwire import watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +56,6 @@ __all__ = ["Limits", "LiveExecution", "TurnResult", "open_execution", "replay_hi
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _CONTINUED = Ending(Outcome.CONTINUED_AS_NEW)
-
-amend()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +122,7 @@ class LiveExecution:
         *,
         limits: Limits = DEFAULT_LIMITS,
         build: str = "",
+        strictness: Strictness = LENIENT,
     ) -> None:
         """Prepare; the code does not run before the first turn. See `open_execution`."""
         self._definition = definition
@@ -134,6 +134,8 @@ class LiveExecution:
         self._engine.custom_status = self._started.custom_status
         for event in self._started.carried:
             self._engine.arrive(event)
+        self._engine.tripwire = strictness.tripwire
+        watch(definition.fn, strictness.tripwire)
         self._context = OrchestrationContext(self._engine, definition)
         self._failed: AuthorError | None = None
         self._closed = False
@@ -409,6 +411,7 @@ def open_execution(
     *,
     limits: Limits = DEFAULT_LIMITS,
     build: str = "",
+    strictness: Strictness = LENIENT,
 ) -> LiveExecution:
     """Prepare an execution from its records; `take_turn` is then given the same records.
 
@@ -435,7 +438,14 @@ def open_execution(
     started = decode_started(start.body or JsonText("null"))
     definition = registry.resolve(started.name, version or started.version)
     return LiveExecution(
-        definition, instance, execution, start, started, limits=limits, build=build
+        definition,
+        instance,
+        execution,
+        start,
+        started,
+        limits=limits,
+        build=build,
+        strictness=strictness,
     )
 
 

@@ -20,6 +20,7 @@ from perdure.model.codec import encode, encode_failure, encode_started
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.records import Record, RecordKind, StartedBody
+from perdure.model.strictness import Strictness, TripwirePolicy
 from perdure.replay.turn import Limits, LiveExecution, TurnResult, open_execution, replay_history
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ScriptedHistory"]
 
+STRICT = Strictness(tripwire=TripwirePolicy.ERROR)
+"""What a test holds its orchestrations to."""
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -46,6 +49,7 @@ class ScriptedHistory:
         execution: int = 1,
         started: StartedBody | None = None,
         limits: Limits | None = None,
+        strictness: Strictness = STRICT,
         cached: bool = True,
         **kwargs: object,
     ) -> None:
@@ -60,6 +64,7 @@ class ScriptedHistory:
         self.now = _START
         self.decided: list[TurnResult] = []
         self._limits = limits or Limits()
+        self._strictness = strictness
         self._cached = cached
         self._live: LiveExecution | None = None
         self._given = 0
@@ -145,6 +150,7 @@ class ScriptedHistory:
             self.execution,
             self.records,
             limits=self._limits,
+            strictness=self._strictness,
         )
 
     def replay(self, registry: Registry | None = None) -> None:
