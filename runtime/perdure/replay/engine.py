@@ -189,6 +189,8 @@ class Engine:
         if isinstance(task, DurableTask):
             return task
         what = "outside its turn" if not self.loop.running else "in a callback, not in a task"
+        if task is not None:
+            what = "in a task that asyncio.Task(...) made"
         msg = (
             f"instance {self.instance!r}: an operation was asked for {what}; only the tasks of an "
             "orchestration may: call it in the orchestration or in asyncio.create_task(...)"

@@ -38,6 +38,7 @@ from perdure.model.records import (
 )
 from perdure.model.strictness import LENIENT, Strictness
 from perdure.model.turns import TurnBody, decode_turn, encode_turn
+from perdure.replay.amendments import amend
 from perdure.replay.compare import compare_actions, compare_endings, compare_versions
 from perdure.replay.context import OrchestrationContext
 from perdure.replay.current import CURRENT
@@ -56,6 +57,8 @@ __all__ = ["Limits", "LiveExecution", "TurnResult", "open_execution", "replay_hi
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _CONTINUED = Ending(Outcome.CONTINUED_AS_NEW)
+
+amend()
 
 
 @dataclass(frozen=True, slots=True)
