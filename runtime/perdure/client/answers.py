@@ -7,7 +7,6 @@ milliseconds or after long, so the looks begin close together and soon grow apar
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
@@ -62,7 +61,7 @@ class Answers:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         awaited = self._awaited[instance].get(request)
         if awaited is None:
-            look_at = time.monotonic() + _LOOK_FIRST_SECONDS
+            look_at = _now() + _LOOK_FIRST_SECONDS
             awaited = self._awaited[instance][request] = _Awaited(look_at)
             self._wake.set()
         awaited.futures.add(future)
@@ -113,7 +112,7 @@ class Answers:
     async def _look(self) -> None:
         while True:
             self._wake.clear()
-            now = time.monotonic()
+            now = _now()
             nearest: float | None = None
             for instance, requests in [*self._awaited.items()]:
                 due = [key for key, awaited in requests.items() if awaited.look_at <= now]
@@ -121,7 +120,7 @@ class Answers:
                     await self._look_at(instance, due)
                 for awaited in requests.values():
                     nearest = min(nearest or awaited.look_at, awaited.look_at)
-            wait = None if nearest is None else max(nearest - time.monotonic(), 0.0)
+            wait = None if nearest is None else max(nearest - _now(), 0.0)
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -135,7 +134,7 @@ class Answers:
                     self._resolve(instance, request, error)
                 return
             answers = [None] * len(requests)
-        now = time.monotonic()
+        now = _now()
         for request, answer in zip(requests, answers, strict=True):
             if answer is not None:
                 self._resolve(instance, request, answer)
@@ -155,3 +154,8 @@ class Answers:
                 future.set_exception(what)
             else:
                 future.set_result(what)
+
+
+def _now() -> float:
+    """Read the loop's clock, which in a simulation is not the machine's."""
+    return asyncio.get_running_loop().time()

@@ -17,7 +17,8 @@ from perdure.model.codec import decode, encode, encode_started
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.records import RecordKind, StartedBody
 from perdure.providers.work import EnqueueOutcome, Message, NewInstance
-from perdure.replay.definitions import OrchestrationDef, checked_name
+from perdure.replay.checks import checked_name
+from perdure.replay.definitions import OrchestrationDef
 from perdure.replay.versions import check_version
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ for and whose turn to be looked at has come, or of which a hint has told.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -75,7 +74,7 @@ class Waiting:
         future: asyncio.Future[InstanceInfo] = asyncio.get_running_loop().create_future()
         watched = self._watched.get(instance)
         if watched is None:
-            now = time.monotonic()
+            now = _now()
             is_fresh = self._started.pop(instance, self) is None
             look_at = now + _LOOK_FIRST_SECONDS if is_fresh else now
             watched = self._watched[instance] = _Watched(look_at)
@@ -136,14 +135,14 @@ class Waiting:
     async def _look(self) -> None:
         while True:
             self._wake.clear()
-            now = time.monotonic()
+            now = _now()
             due = [key for key, watched in self._watched.items() if watched.look_at <= now]
             if due:
                 await self._look_at(due[:_LOOKS_MAX])
                 if len(due) > _LOOKS_MAX:
                     continue
             nearest = min((w.look_at for w in self._watched.values()), default=None)
-            wait = None if nearest is None else max(nearest - time.monotonic(), 0.0)
+            wait = None if nearest is None else max(nearest - _now(), 0.0)
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._wake.wait()
@@ -158,7 +157,7 @@ class Waiting:
                 return
             self._later(instances)
             return
-        now = time.monotonic()
+        now = _now()
         for instance, info in zip(instances, infos, strict=True):
             if info is None:
                 self._resolve(instance, InstanceNotFoundError(f"No instance has id {instance!r}"))
@@ -172,7 +171,7 @@ class Waiting:
         for instance in instances:
             watched = self._watched.get(instance)
             if watched is not None:
-                watched.look_at = time.monotonic() + watched.interval
+                watched.look_at = _now() + watched.interval
 
     def _resolve(self, instance: InstanceId, what: InstanceInfo | Exception) -> None:
         watched = self._watched.pop(instance, None)
@@ -183,3 +182,8 @@ class Waiting:
                 future.set_exception(what)
             else:
                 future.set_result(what)
+
+
+def _now() -> float:
+    """Read the loop's clock, which in a simulation is not the machine's."""
+    return asyncio.get_running_loop().time()
