@@ -24,6 +24,7 @@ from typing import assert_never, cast
 from perdure.dispatch.attempts import Attempt, Surroundings
 from perdure.dispatch.body_threads import BodyThreads, InlineBodies
 from perdure.dispatch.handing_in import FINISHES_MAX, HandingIn
+from perdure.dispatch.life import Life
 from perdure.dispatch.progress import Progress
 from perdure.dispatch.sessions import Sessions
 from perdure.dispatch.settings import ActivitySettings
@@ -99,6 +100,7 @@ class ActivityDispatcher:
         self._names = [each.name for each in registry.activities]
         self._settings = settings = settings or ActivitySettings()
         self._metrics = metrics = metrics or Metrics()
+        self._life = life = Life()
         self._storage = storage = Storage(provider, metrics, dice)
         self._alarm = Alarm(settings.poll, dice)
         sessions = cast("SessionProvider", provider)
@@ -108,7 +110,7 @@ class ActivityDispatcher:
             sessions,
             settings.progress,
             on_answer=self._on_answer,
-            on_broken=self._failed_with,
+            on_task=life.watch,
         )
         self._in = HandingIn(
             storage,
@@ -117,7 +119,7 @@ class ActivityDispatcher:
             metrics,
             on_settled=self._let_go,
             on_step=self._has_changed,
-            on_end=self._failed_with,
+            on_task=life.watch,
         )
         self._bodies = InlineBodies() if settings.inline else BodyThreads(settings.slots)
         self._around = Surroundings(
@@ -133,12 +135,9 @@ class ActivityDispatcher:
         self._held: dict[Attempt, None] = {}
         self._busy = 0
         self._changed = asyncio.Event()
-        self._broken: asyncio.Future[None]
         self._renew_now: set[InstanceId] = set()
         self._renewal = asyncio.Event()
-        self._draining = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._ended = asyncio.Event()
         metrics.set("perdure_slots", settings.slots)
 
     @property
@@ -153,44 +152,34 @@ class ActivityDispatcher:
 
     async def drain(self, *, hurry: bool = False) -> None:
         """Stop as the module tells, and return when that is done; `hurry` skips the drain time."""
-        self._draining.set()
+        self._life.draining.set()
         if hurry:
             self._hurry.set()
         self._alarm.ring()
         self._changed.set()
-        await self._ended.wait()
+        await self._life.ended()
 
     async def run(self) -> None:
         """Run activities until drained."""
-        self._broken = asyncio.get_running_loop().create_future()
-        work = asyncio.create_task(self._work(), name="perdure-activities")
-        helpers = [
-            asyncio.create_task(self._listen(), name="perdure-activities-hints"),
-            asyncio.create_task(self._keep_leases(), name="perdure-activities-leases"),
-        ]
+        helpers = {
+            "perdure-activities-hints": self._listen(),
+            "perdure-activities-leases": self._keep_leases(),
+        }
         try:
-            waits: list[asyncio.Future[None]] = [work, *helpers, self._broken]
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await self._life.run(self._work(), helpers)
         finally:
-            tasks = [work, *helpers]
-            for task in tasks:
-                task.cancel()
-            self._broken.cancel()
             for attempt in [*self._held]:
                 attempt.give_up()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await self._in.close()
             await self._progress.close()
             self._bodies.close()
-            self._ended.set()
+            self._life.end()
 
     # ------------------------------------------------------------------ fetching
 
     async def _work(self) -> None:
         settings = self._settings
-        while not self._draining.is_set():
+        while not self._life.draining.is_set():
             free = settings.slots - self._busy
             if free <= 0 or len(self._in) > settings.slots + FINISHES_MAX:
                 self._changed.clear()
@@ -204,7 +193,7 @@ class ActivityDispatcher:
                 for leased in fetched.activities:
                     self._start(leased, fetched.now)
             self._metrics.set("perdure_slots_busy", self._busy)
-            if count < free and not self._draining.is_set():
+            if count < free and not self._life.draining.is_set():
                 await self._alarm.sleep()
         await self._stop()
 
@@ -222,7 +211,7 @@ class ActivityDispatcher:
         fetched = await self._storage.insist(
             "fetch_activities",
             partial(self._storage.provider.fetch_activities, request),
-            self._draining,
+            self._life.draining,
         )
         if fetched is not None:
             self._alarm.after_fetch(len(fetched.activities), fetched.next_due)
@@ -323,12 +312,6 @@ class ActivityDispatcher:
     def _has_changed(self) -> None:
         self._metrics.set("perdure_slots_busy", self._busy)
         self._changed.set()
-
-    def _failed_with(self, task: asyncio.Task[None]) -> None:
-        """A bug in a background task must end the dispatcher, not hide in a stall."""
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not self._broken.done():
-            self._broken.set_exception(error)
 
     def _count(self, leased: LeasedActivity, outcome: str) -> None:
         self._metrics.count(

@@ -56,7 +56,7 @@ class HandingIn:
         metrics: Where lost leases are counted.
         on_settled: Called with each attempt that storage has been told of.
         on_step: Called whenever something was handed in.
-        on_end: Called with the task that hands in, when it has ended.
+        on_task: Called with every task that hands in, for its errors.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class HandingIn:
         *,
         on_settled: Callable[[Attempt], None],
         on_step: Callable[[], None],
-        on_end: Callable[[asyncio.Task[None]], None],
+        on_task: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self._storage = storage
         self._alarm = alarm
@@ -76,7 +76,7 @@ class HandingIn:
         self._metrics = metrics
         self._on_settled = on_settled
         self._on_step = on_step
-        self._on_end = on_end
+        self._on_task = on_task
         self._ended: list[_Ended] = []
         self._back: list[tuple[AbandonActivity, Attempt | None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -110,7 +110,7 @@ class HandingIn:
     def _begin(self) -> None:
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="perdure-activities-in")
-            self._task.add_done_callback(self._on_end)
+            self._on_task(self._task)
 
     async def _run(self) -> None:
         try:

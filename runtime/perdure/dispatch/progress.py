@@ -33,7 +33,7 @@ class Progress:
         provider: What keeps them.
         every: The time between two calls, at least.
         on_answer: Called with what storage says of an attempt meanwhile.
-        on_broken: Called with the task that sends, when it has ended.
+        on_task: Called with every task that sends, for its errors.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class Progress:
         every: timedelta,
         *,
         on_answer: Callable[[Attempt, Renewed], None],
-        on_broken: Callable[[asyncio.Task[None]], None],
+        on_task: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self._storage = storage
         self._provider = provider
         self._every = every.total_seconds()
         self._on_answer = on_answer
-        self._on_broken = on_broken
+        self._on_task = on_task
         self._told: dict[Attempt, None] = {}
         self._next_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
@@ -59,7 +59,7 @@ class Progress:
         self._told[attempt] = None
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="perdure-progress")
-            self._task.add_done_callback(self._on_broken)
+            self._on_task(self._task)
 
     async def flush(self, attempts: Sequence[Attempt]) -> None:
         """Have the details of these kept now, however long storage is away."""

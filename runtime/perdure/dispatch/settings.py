@@ -7,8 +7,11 @@ from datetime import timedelta
 
 from perdure.errors import ConfigurationError
 from perdure.model.ids import UNTAGGED
+from perdure.model.strictness import Strictness
 
 __all__ = ["ActivitySettings", "TurnSettings"]
+
+_WARNING = Strictness(tripwire=TripwirePolicy.WARN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,10 @@ class TurnSettings:
     """Records of one execution after which its run is blocked as `HistoryLimit`."""
     reloads_at_once: int = 4
     """Histories read at once for executions that memory has dropped."""
+    inline: bool = False
+    """True: turns run on the dispatcher's own loop, as in a simulation."""
+    strictness: Strictness = _WARNING
+    """A call that a replay cannot repeat is worth a warning, once; the run may well go on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,69 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from perdure.errors import SpinningTurnError
 
-__all__ = ["TurnThread"]
+__all__ = ["InlineTurns", "TurnRunner", "TurnThread"]
+
+
+class TurnRunner(Protocol):
+    """Where turns run."""
+
+    def clock(self) -> float:
+        """Seconds; for how long turns take."""
+        ...
+
+    async def run[T](self, work: Callable[[], T]) -> T:
+        """Run `work` there; within it, `turn` may be called."""
+        ...
+
+    def turn[T](self, work: Callable[[], T]) -> T:
+        """Run one turn; raises `SpinningTurnError` if it was interrupted."""
+        ...
+
+    @property
+    def turn_seconds(self) -> float:
+        """How long the current turn has been running; 0 between turns."""
+        ...
+
+    def interrupt(self, longer_than: float) -> bool:
+        """End the current turn if it has run for more seconds than that."""
+        ...
+
+    def close(self) -> None:
+        """Let what was given come to its end, and take no more."""
+        ...
+
+
+class InlineTurns:
+    """Runs turns on the dispatcher's own loop, by its clock: for a simulation of one thread.
+
+    A live execution's loop takes the place of the one around it for as long as a turn runs. Nobody
+    is there to interrupt a turn that spins: only the limit of callbacks ends it.
+    """
+
+    turn_seconds = 0.0
+
+    def clock(self) -> float:
+        """Seconds by the running loop, which stand still while turns run."""
+        return asyncio.get_running_loop().time()
+
+    async def run[T](self, work: Callable[[], T]) -> T:
+        """Run `work` now."""
+        return work()
+
+    def turn[T](self, work: Callable[[], T]) -> T:
+        """Run one turn."""
+        return work()
+
+    def interrupt(self, longer_than: float) -> bool:  # noqa: ARG002  the protocol's signature
+        """Do nothing."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to end."""
 
 
 class _Interruption(SystemExit):
@@ -40,6 +99,10 @@ class TurnThread:
         self._is_interrupted = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
+
+    def clock(self) -> float:
+        """Seconds by the machine's clock: a loop's own may stand still while a thread works."""
+        return time.monotonic()
 
     async def run[T](self, work: Callable[[], T]) -> T:
         """Run `work` in the thread; cancelling the caller does not stop it."""

@@ -16,7 +16,6 @@ import asyncio
 import logging
 import random
 import secrets
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,9 +23,10 @@ from functools import partial
 
 from perdure.dispatch.cache import CachedExecution, ExecutionCache
 from perdure.dispatch.commits import PoisonError, abandonment, to_commit
+from perdure.dispatch.life import Life
 from perdure.dispatch.settings import TurnSettings
 from perdure.dispatch.storage import Alarm, Pulse, Storage
-from perdure.dispatch.turn_thread import TurnThread
+from perdure.dispatch.turn_thread import InlineTurns, TurnRunner, TurnThread
 from perdure.errors import PerdureError, ProviderError
 from perdure.model.ids import ExecutorId, InstanceId, LeaseToken
 from perdure.model.records import Outcome, Record
@@ -97,13 +97,11 @@ class TurnDispatcher:
         self._storage = Storage(provider, self._metrics, dice)
         self._alarm = Alarm(self._settings.poll, dice)
         self._cache = ExecutionCache(self._settings.executions_cached_max)
-        self._thread = TurnThread()
+        self._thread: TurnRunner = InlineTurns() if self._settings.inline else TurnThread()
         self._leased: dict[InstanceId, _Turn] = {}
         self._ready: list[_Turn] = []
         self._committing: asyncio.Task[None] | None = None
-        self._broken: asyncio.Future[None]
-        self._draining = asyncio.Event()
-        self._ended = asyncio.Event()
+        self._life = Life()
         self._longest = 0
 
     @property
@@ -123,41 +121,32 @@ class TurnDispatcher:
 
     async def drain(self) -> None:
         """Fetch no more, commit what ran, hand back the rest, and return when that is done."""
-        self._draining.set()
+        self._life.draining.set()
         self._alarm.ring()
-        await self._ended.wait()
+        await self._life.ended()
 
     async def run(self) -> None:
         """Take turns until drained."""
-        self._broken = asyncio.get_running_loop().create_future()
-        work = asyncio.create_task(self._work(), name="perdure-turns")
-        helpers = [
-            asyncio.create_task(self._listen(), name="perdure-turns-hints"),
-            asyncio.create_task(self._keep_leases(), name="perdure-turns-leases"),
-        ]
+        helpers = {
+            "perdure-turns-hints": self._listen(),
+            "perdure-turns-leases": self._keep_leases(),
+        }
         try:
-            waits: list[asyncio.Future[None]] = [work, *helpers, self._broken]
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await self._life.run(self._work(), helpers)
         finally:
-            for task in (work, *helpers):
-                task.cancel()
-            await asyncio.gather(work, *helpers, return_exceptions=True)
-            self._broken.cancel()
             if self._committing is not None:
                 self._committing.cancel()
             self._cache.clear()
             await self._thread.run(self._close_dropped)
             self._thread.close()
-            self._ended.set()
+            self._life.end()
 
     # ------------------------------------------------------------------ the rhythm
 
     async def _work(self) -> None:
         settings = self._settings
         code = [CodeId(name, version) for name, version in self._registry.code()]
-        while not self._draining.is_set():
+        while not self._life.draining.is_set():
             turns = await self._fetch(code)
             if turns:
                 await self._take(turns)
@@ -165,7 +154,7 @@ class TurnDispatcher:
                     2 * settings.turns_per_fetch_max
                 ):
                     await self._committed()
-            if len(turns) < settings.turns_per_fetch_max and not self._draining.is_set():
+            if len(turns) < settings.turns_per_fetch_max and not self._life.draining.is_set():
                 await self._alarm.sleep()
         await self._committed()
 
@@ -181,12 +170,12 @@ class TurnDispatcher:
         self._alarm.before_fetch()
         calls_before = self._alarm.calls
         fetched = await self._storage.insist(
-            "fetch_turns", partial(self._storage.provider.fetch_turns, request), self._draining
+            "fetch_turns", partial(self._storage.provider.fetch_turns, request), self._life.draining
         )
         if fetched is None:
             return []
         self._alarm.after_fetch(len(fetched.turns), fetched.next_due)
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         turns = [_Turn(leased, now, calls_before) for leased in fetched.turns]
         for turn in turns:
             self._leased[turn.leased.instance] = turn
@@ -198,7 +187,7 @@ class TurnDispatcher:
         """Run turns in the thread, slice by slice, handing each slice to the commits."""
         await self._find_executions(turns)
         waiting = deque(turns)
-        while waiting and not self._draining.is_set():
+        while waiting and not self._life.draining.is_set():
             taken = await self._thread.run(partial(self._take_slice, waiting))
             refused = [turn for turn in taken if turn.error is not None]
             self._commit_soon([turn for turn in taken if turn.error is None])
@@ -259,17 +248,18 @@ class TurnDispatcher:
         """Take turns until the slice is over; nothing but this touches live executions."""
         self._close_dropped()
         taken: list[_Turn] = []
-        until = time.monotonic() + self._settings.slice.total_seconds()
+        clock = self._thread.clock
+        until = clock() + self._settings.slice.total_seconds()
         while waiting:
             turn = waiting.popleft()
             taken.append(turn)
-            started = time.monotonic()
+            started = clock()
             if turn.error is None:
                 try:
                     self._thread.turn(partial(self._take_turn, turn))
                 except BaseException as error:  # noqa: BLE001  even an exit is this turn's alone
                     turn.error = error
-            ended = time.monotonic()
+            ended = clock()
             turn.seconds = ended - started
             if ended > until:
                 break
@@ -295,6 +285,7 @@ class TurnDispatcher:
                 turn.records,
                 limits=self._limits,
                 build=self._build,
+                strictness=settings.strictness,
             )
             cached = turn.cached = CachedExecution(live, 0)
         records = cached.records + len(turn.records)
@@ -326,13 +317,7 @@ class TurnDispatcher:
             self._committing = asyncio.create_task(
                 self._commit_ready(), name="perdure-turns-commit"
             )
-            self._committing.add_done_callback(self._failed_with)
-
-    def _failed_with(self, task: asyncio.Task[None]) -> None:
-        """A bug in a background task must end the dispatcher, not hide in a stall."""
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not self._broken.done():
-            self._broken.set_exception(error)
+            self._life.watch(self._committing)
 
     async def _committed(self) -> None:
         """Return when all that ran is committed."""
@@ -394,7 +379,7 @@ class TurnDispatcher:
         if cached is not None:
             self._cache.drop(cached.live)
         for timer in commit.timers:
-            passed = time.monotonic() - turn.fetched_at
+            passed = asyncio.get_running_loop().time() - turn.fetched_at
             self._alarm.due_in((timer.fire_at - leased.now).total_seconds() - passed)
         if self._alarm.calls != turn.calls_before or commit.next_execution is not None:
             # What came in while the turn ran was not to be had then; it is now.
@@ -457,13 +442,14 @@ class TurnDispatcher:
         """Renew what is held for long, and end turns that spin."""
         third = self._settings.lease.total_seconds() / 3
         longest = self._settings.turn_longest.total_seconds()
-        renewed_at = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        renewed_at = clock()
         while True:
             await asyncio.sleep(min(third, 1.0))
             if self._thread.interrupt(longest):
                 _LOG.error("a turn that spins was interrupted after %.0f s", longest)
-            if time.monotonic() - renewed_at >= third:
-                renewed_at = time.monotonic()
+            if clock() - renewed_at >= third:
+                renewed_at = clock()
                 await self._renew(renewed_at - third)
 
     async def _renew(self, fetched_before: float) -> None:

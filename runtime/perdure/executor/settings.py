@@ -16,6 +16,7 @@ from pathlib import Path
 from perdure.dispatch import ActivitySettings, TurnSettings
 from perdure.errors import ConfigurationError
 from perdure.model.ids import TAG_BYTES_MAX, UNTAGGED
+from perdure.model.strictness import OnNondeterminism, Strictness, TripwirePolicy
 
 __all__ = ["ExecutorSettings", "OnLoadError", "ProcessSettings", "ReplayerSettings"]
 
@@ -104,6 +105,7 @@ class ReplayerSettings:
             history_records_max=_number(
                 env, "PERDURE_HISTORY_LIMIT", default.history_records_max, least=100
             ),
+            strictness=_strictness(env, default.strictness),
         )
         return cls(
             process=ProcessSettings.from_env(env),
@@ -143,6 +145,14 @@ class ExecutorSettings:
             ),
         )
         return cls(process=ProcessSettings.from_env(env), activities=activities)
+
+
+def _strictness(env: Mapping[str, str], default: Strictness) -> Strictness:
+    tripwire = _choice(env, "PERDURE_TRIPWIRE", default.tripwire, tuple(TripwirePolicy))
+    on_nondeterminism = _choice(
+        env, "PERDURE_ON_NONDETERMINISM", default.on_nondeterminism, tuple(OnNondeterminism)
+    )
+    return Strictness(TripwirePolicy(tripwire), OnNondeterminism(on_nondeterminism))
 
 
 def _database_url(env: Mapping[str, str]) -> str:
