@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.model.codec import encode_failure
 from perdure.model.records import RecordKind
+from perdure.providers.sqlite.gates import look
 from perdure.providers.sqlite.messages import answer_to
 from perdure.providers.sqlite.rows import later, leased_activity, moment, until
 from perdure.providers.sqlite.sessions import claim, end_sessions, use_session
@@ -24,7 +25,7 @@ from perdure.providers.work import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from perdure.providers.sqlite.transaction import Transaction
     from perdure.providers.work import (
@@ -45,10 +46,16 @@ __all__ = [
 ]
 
 _SQL = statements("activities")
+_TURN_SQL = statements("turns")
 _LOST = Renewed(RenewOutcome.LOST)
 _HELD = Renewed(RenewOutcome.HELD)
 
 # ------------------------------------------------------------------------------- fetching
+
+
+def _order(work: LeasedActivity) -> tuple[int, datetime]:
+    """Put the most urgent first, then what has waited longest, whatever became of it meanwhile."""
+    return (0 if work.options is None else -work.options.priority, work.queued_at)
 
 
 class _Fetch:
@@ -130,12 +137,13 @@ class _Fetch:
             taken.append(leased_activity(row, request.token))
             if len(taken) == request.limit:
                 break
+        taken.sort(key=_order)
         return taken
 
     def next_due(self) -> int | None:
         """Say when more may be due."""
         tx, terms = self.tx, self.request.sessions
-        found: list[int | None] = []
+        found: list[int | None] = [tx.execute(_TURN_SQL["next_look"]).fetchone()[0]]
         may_claim = terms is not None and len(self.mine) < terms.limit
         for kind, _, in_session in self.kinds:
             if not in_session or may_claim:
@@ -152,6 +160,7 @@ class _Fetch:
 
 def fetch_activities(tx: Transaction, request: FetchActivities) -> FetchedActivities:
     """Lease due activities, the greatest priority and then the oldest first."""
+    look(tx)
     fetch = _Fetch(tx, request)
     taken = fetch.take()
     next_due = tx.now if len(taken) == request.limit else fetch.next_due()
@@ -242,6 +251,8 @@ def renew_activities(
         row = _leased(tx, each)
         if row is not None:
             tx.execute(_SQL["extend"], (end, row[0]))
+            if row[2] is not None:
+                use_session(tx, row[2])
         renewed.append(_renewed(row))
     return renewed
 

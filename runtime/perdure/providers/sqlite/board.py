@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING
 from perdure.model.ids import InstanceId
 from perdure.providers.work import (
     ActivitiesHint,
+    AnsweredHint,
     CancelHint,
     ChangedHint,
     FinishedHint,
+    QuestionsHint,
     ResyncHint,
     TurnsHint,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from perdure.providers.work import Hint
 
@@ -37,6 +39,8 @@ _LETTERS: dict[type[Hint], str] = {
     ActivitiesHint: "a",
     CancelHint: "c",
     FinishedHint: "f",
+    QuestionsHint: "q",
+    AnsweredHint: "n",
     ChangedHint: "w",
 }
 RESYNC = "r"
@@ -121,25 +125,23 @@ class Listener:
         return _hints_of(lines)
 
 
+_MAKERS: dict[str, Callable[[frozenset[str]], Hint]] = {
+    "t": lambda _: TurnsHint(),
+    "a": ActivitiesHint,
+    "c": lambda ids: CancelHint(frozenset(map(InstanceId, ids))),
+    "f": lambda ids: FinishedHint(frozenset(map(InstanceId, ids))),
+    "q": lambda _: QuestionsHint(),
+    "n": lambda ids: AnsweredHint(frozenset(map(InstanceId, ids))),
+    "w": lambda _: ChangedHint(),
+    RESYNC: lambda _: ResyncHint(),
+}
+
+
 def _hints_of(lines: Iterable[str]) -> Sequence[Hint]:
     by_letter: dict[str, list[str]] = {}
     for line in lines:
         by_letter.setdefault(line[0], []).append(line[1:])
-    hints: list[Hint] = []
-    for letter, rest in by_letter.items():
-        match letter:
-            case "t":
-                hints.append(TurnsHint())
-            case "a":
-                hints.append(ActivitiesHint(frozenset(rest)))
-            case "c":
-                hints.append(CancelHint(frozenset(InstanceId(line) for line in rest)))
-            case "f":
-                hints.append(FinishedHint(frozenset(InstanceId(line) for line in rest)))
-            case "w":
-                hints.append(ChangedHint())
-            case "r":  # RESYNC
-                hints.append(ResyncHint())
-            case _:
-                pass  # of a release to come
-    return hints
+    # A letter of a release to come says nothing to this one.
+    return [
+        _MAKERS[letter](frozenset(rest)) for letter, rest in by_letter.items() if letter in _MAKERS
+    ]

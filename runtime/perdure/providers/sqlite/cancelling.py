@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from perdure.providers.sqlite.transaction import Transaction
 
-__all__ = ["cancel_activity", "drop_everything"]
+__all__ = ["answer_late", "cancel_activity", "drop_everything"]
 
 _SQL = statements("cancelling")
 _ENDED_REASON = "The execution ended"
@@ -30,6 +30,12 @@ def drop_everything(tx: Transaction, instance: str) -> None:
     found = tx.execute(_SQL["activities"], (tx.now, instance)).fetchall()
     _cancel(tx, instance, _ENDED_REASON, found)
     tx.execute(_SQL["delete_timers"], (instance,))
+
+
+def answer_late(tx: Transaction, instance: str, failure: str) -> None:
+    """Answer the updates that no code will see any more."""
+    if tx.execute(_SQL["answer_late"], (failure, instance)).rowcount:
+        tx.tell(f"n{instance}")
 
 
 def _cancel(tx: Transaction, instance: str, reason: str, found: Iterable[tuple[Any, ...]]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.model.codec import encode_failure, encode_started
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.records import Outcome, RecordKind
-from perdure.providers.sqlite.cancelling import cancel_activity, drop_everything
+from perdure.providers.sqlite.cancelling import answer_late, cancel_activity, drop_everything
 from perdure.providers.sqlite.messages import answer_to, parent_operation, send
 from perdure.providers.sqlite.rows import ENDED, later, micros, retry_text, span
 from perdure.providers.sqlite.sessions import kind_of
@@ -39,6 +39,16 @@ _ID_TAKEN = encode_failure(
 )
 
 
+_INSTANCE_OVER = encode_failure(
+    Failure(
+        category=FailureCategory.APPLICATION,
+        type="InstanceEndedError",
+        message="the instance ended before it saw this update",
+        retryable=False,
+    )
+)
+
+
 def commit_turns(tx: Transaction, commits: Sequence[TurnCommit]) -> Sequence[CommitOutcome]:
     """Apply turns."""
     return [_commit(tx, commit) for commit in commits]
@@ -50,7 +60,7 @@ def _commit(tx: Transaction, commit: TurnCommit) -> CommitOutcome:
     if row is None:
         found = tx.execute(_SQL["was_committed"], (instance, commit.token)).fetchone()
         return CommitOutcome.LOST if found is None else CommitOutcome.COMMITTED
-    place, seq, upto, position, is_watched, turn_at, _ = row
+    place, seq, upto, position, is_watched, _ = row
     ending = commit.ending
     tx.execute(
         _SQL["add_turn"],
@@ -61,7 +71,7 @@ def _commit(tx: Transaction, commit: TurnCommit) -> CommitOutcome:
         tx.execute(_SQL["go_on"], (commit.version, tx.now if is_late else None, place))
         if is_late:
             tx.tell("t")
-    _keep_for_readers(tx, commit, turn_at)
+    _keep_for_readers(tx, commit)
     _schedule(tx, commit)
     if ending is not None:
         drop_everything(tx, instance)
@@ -80,7 +90,7 @@ def _commit(tx: Transaction, commit: TurnCommit) -> CommitOutcome:
     return CommitOutcome.COMMITTED
 
 
-def _keep_for_readers(tx: Transaction, commit: TurnCommit, turn_at: int) -> None:
+def _keep_for_readers(tx: Transaction, commit: TurnCommit) -> None:
     """Write what others may read of the instance: status, keys, attributes, answers."""
     instance = commit.instance
     if commit.custom_status is not None:
@@ -91,7 +101,7 @@ def _keep_for_readers(tx: Transaction, commit: TurnCommit, turn_at: int) -> None
         if write.value is None:
             tx.execute(_SQL["clear_key"], (instance, write.key))
         else:
-            tx.execute(_SQL["set_key"], (instance, write.key, write.value, turn_at))
+            tx.execute(_SQL["set_key"], (instance, write.key, write.value, tx.now))
     if commit.attributes is not None:
         (text,) = tx.execute(_SQL["attributes"], (instance,)).fetchone()
         merged: dict[str, object] = json.loads(text or "{}") | json.loads(commit.attributes)
@@ -101,6 +111,7 @@ def _keep_for_readers(tx: Transaction, commit: TurnCommit, turn_at: int) -> None
     for answer in commit.answers:
         failure = None if answer.failure is None else encode_failure(answer.failure)
         tx.execute(_SQL["answer_update"], (instance, answer.update, answer.result, failure))
+        tx.tell(f"n{instance}")
 
 
 def _schedule(tx: Transaction, commit: TurnCommit) -> None:
@@ -169,7 +180,7 @@ def _continue(
     What came from outside while the turn ran moves behind its STARTED record; answers of
     activities, timers and children of the old execution do not.
     """
-    place, seq, upto, _, _, _, first_seq = row
+    place, seq, upto, _, _, first_seq = row
     instance, execution = commit.instance, commit.execution
     late = tx.execute(_SQL["late"], (instance, upto, seq)).fetchall()
     for back, (old, _) in enumerate(late):
@@ -178,7 +189,7 @@ def _continue(
     start = (instance, seq + 1, execution + 1, int(RecordKind.STARTED), None)
     tx.execute(_MESSAGE_SQL["add_event"], (*start, encode_started(following), tx.now, commit.token))
     (started_at,) = tx.execute(_SQL["started_at"], (instance, first_seq)).fetchone()
-    kept = (instance, execution, commit.version, started_at, tx.now)
+    kept = (instance, execution, first_seq, seq, commit.version, started_at, tx.now)
     tx.execute(_SQL["keep_execution"], kept)
     is_cancelled = any(kind == RecordKind.CANCEL_REQUESTED for _, kind in late)
     tx.execute(
@@ -207,11 +218,16 @@ def _end(tx: Transaction, commit: TurnCommit, place: int, seq: int) -> None:
     )
     if limit_key is not None:
         tx.gates[limit_key] = None
+    answer_late(tx, commit.instance, _INSTANCE_OVER)
     tx.tell(f"f{commit.instance}")
 
 
 def _send(tx: Transaction, commit: TurnCommit) -> None:
     for message in commit.messages:
+        if message.kind is RecordKind.KEY_READ:
+            awaiting = (commit.instance, commit.execution, message.ref or "")
+            answer_to(tx, awaiting, message.kind, message.body)
+            continue
         outcome = send(tx, message, sender=commit.instance)
         start = message.start
         if outcome is not EnqueueOutcome.EXISTS or start is None or start.parent is None:

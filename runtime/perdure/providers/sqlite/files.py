@@ -31,11 +31,11 @@ from perdure.providers.sqlite.statements import statements
 from perdure.providers.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
-    from perdure.providers.sqlite.transaction import Terms
+    from perdure.providers.sqlite.transaction import Execute, Terms
 
-__all__ = ["FileStore"]
+__all__ = ["FileStore", "tell_as_guest"]
 
 _SQL = statements("schema_steps")
 _MESSAGE_SQL = statements("messages")
@@ -225,7 +225,7 @@ class FileStore:
             connection.execute(_SQL["begin"])
             for item in batch:
                 self._write_item(connection, item, lines)
-            _tell(connection, lines)
+            _tell(connection.execute, lines, _writer())
             connection.execute(_SQL["commit"])
         except BaseException as error:  # noqa: BLE001  it belongs to the callers, who get it
             _undo(connection)
@@ -283,13 +283,13 @@ class FileStore:
         try:
             tx = Transaction(connection.execute, terms)
             yield connection, tx
-            await asyncio.to_thread(self._commit, verb, connection, tx)
-        except BaseException:
-            _undo(connection)
-            raise
+            if tx.is_wanted:
+                await asyncio.to_thread(self._commit, verb, connection, tx)
         finally:
+            _undo(connection)
             connection.close()
-        self.board.post(tx.lines)
+        if tx.is_wanted:
+            self.board.post(tx.lines)
 
     def _begin(self, verb: str) -> sqlite3.Connection:
         try:
@@ -303,7 +303,7 @@ class FileStore:
     def _commit(self, verb: str, connection: sqlite3.Connection, tx: Transaction) -> None:
         try:
             settle(tx)
-            _tell(connection, tx.lines)
+            _tell(connection.execute, tx.lines, _writer())
             connection.execute(_SQL["commit"])
         except Exception as error:
             raise translate(verb, error, self.name) from error
@@ -354,9 +354,15 @@ class Watch:
         return True, list(lines)
 
 
-def _tell(connection: sqlite3.Connection, lines: dict[str, None]) -> None:
-    if lines:
-        connection.execute(_MESSAGE_SQL["tell"], (_writer(), "\n".join(lines)))
+def _tell(execute: Execute, lines: Iterable[str], writer: int) -> None:
+    text = "\n".join(lines)
+    if text:
+        execute(_MESSAGE_SQL["tell"], (writer, text))
+
+
+def tell_as_guest(tx: Transaction) -> None:
+    """Write the news of a transaction that is not ours, for all processes to find, and for us."""
+    _tell(tx.execute, tx.lines, 0)
 
 
 def _undo(connection: sqlite3.Connection) -> None:

@@ -6,7 +6,8 @@ nothing can drift, whatever ends how: a row that goes makes room by being gone. 
 deletes a row with a key notes it, and before the commit `settle` admits what there is room for.
 
 A rate hands out moments, each one a share of the period after the one before; what is admitted is
-due at its moment.
+due at its moment. Only moments of the next second are handed out: what waits longer waits here,
+where a more urgent one may still overtake it, and `look_at` says when to look again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from perdure.errors import ConfigurationError
 from perdure.providers.administering import Limit, LimitState
 from perdure.providers.sqlite.rows import span
 from perdure.providers.sqlite.statements import statements
@@ -23,10 +25,18 @@ if TYPE_CHECKING:
 
     from perdure.providers.sqlite.transaction import Transaction
 
-__all__ = ["drop_limits", "read_limits", "set_limits", "settle"]
+__all__ = ["check", "drop_limits", "look", "read_limits", "set_limits", "settle"]
 
 _SQL = statements("activities")
 _ANY_NUMBER = 1 << 62
+_AHEAD = 1_000_000
+
+
+def look(tx: Transaction) -> None:
+    """Admit what a rate has room for by now."""
+    for (key,) in tx.execute(_SQL["limits_to_look_at"], (tx.now,)).fetchall():
+        tx.gates[key] = None
+    settle(tx)
 
 
 def settle(tx: Transaction) -> None:
@@ -37,20 +47,23 @@ def settle(tx: Transaction) -> None:
             _admit_all(tx, key)
         else:
             _admit(tx, key, row)
+    tx.gates.clear()
 
 
 def _admit(tx: Transaction, key: str, terms: tuple[int | None, int | None, int, int]) -> None:
     concurrency, rate, period, next_at = terms
     room = _ANY_NUMBER if concurrency is None else concurrency - _admitted(tx, key, concurrency)
-    moment = max(next_at, tx.now)
     share = 0 if rate is None else -(-period // rate)
-    is_any = False
-    while room > 0 and _admit_first(tx, key, moment if rate is not None else tx.now):
-        room -= 1
-        moment += share
-        is_any = True
-    if is_any and rate is not None:
-        tx.execute(_SQL["reserve"], (moment, key))
+    due = tx.now if rate is None else max(next_at, tx.now)
+    is_any = True
+    while room > 0 and due <= tx.now + _AHEAD and is_any:
+        is_any = _admit_first(tx, key, due)
+        if is_any:
+            room -= 1
+            due += share
+    if rate is not None:
+        may_wait = room > 0 and is_any
+        tx.execute(_SQL["reserve"], (due, due - _AHEAD if may_wait else None, key))
 
 
 def _admit_first(tx: Transaction, key: str, due: int) -> bool:
@@ -82,11 +95,26 @@ def _admitted(tx: Transaction, key: str, most: int) -> int:
 def set_limits(tx: Transaction, limits: Sequence[Limit]) -> None:
     """Set limits, or change them."""
     for limit in limits:
-        period = span(limit.period)
-        # What was handed out under a slower rate does not hold up the new one.
-        soonest = tx.now + (-(-period // limit.rate) if limit.rate else 0)
-        tx.execute(_SQL["set_limit"], (limit.key, limit.concurrency, limit.rate, period, soonest))
+        values = (limit.key, limit.concurrency, limit.rate, span(limit.period))
+        tx.execute(_SQL["set_limit"], values)
         tx.gates[limit.key] = None
+
+
+def check(limit: Limit) -> None:
+    """Refuse numbers that cannot be.
+
+    Raises:
+        ConfigurationError: One of them.
+    """
+    if limit.concurrency is not None and limit.concurrency < 0:
+        msg = f"the limit {limit.key!r} has a concurrency of {limit.concurrency}; 0 admits nothing"
+        raise ConfigurationError(msg)
+    if limit.rate is not None and (limit.rate < 1 or limit.period.total_seconds() <= 0):
+        msg = (
+            f"the limit {limit.key!r} has a rate of {limit.rate} in {limit.period}; give 1 or more "
+            "in more than no time, or a concurrency of 0 to admit nothing"
+        )
+        raise ConfigurationError(msg)
 
 
 def drop_limits(tx: Transaction, keys: Sequence[str]) -> None:

@@ -91,18 +91,14 @@ class MemoryStore:
             self._is_taken = True
         try:
             yield self._connection, tx
-            try:
-                settle(tx)
-                self._connection.execute(_COMMIT)
-            except sqlite3.Error as error:
-                raise translate(verb, error, self.name) from error
-        except BaseException:
-            self._undo()
-            raise
+            if tx.is_wanted:
+                self._commit(verb, tx)
         finally:
+            self._undo()
             self._is_taken = False
             self._wake()
-        self.board.post(tx.lines)
+        if tx.is_wanted:
+            self.board.post(tx.lines)
 
     def owns(self, connection: sqlite3.Connection) -> bool:
         """Say whether this is the store's connection."""
@@ -114,6 +110,13 @@ class MemoryStore:
         except sqlite3.Error as error:
             raise translate(verb, error, self.name) from error
         return Transaction(self._connection.execute, terms)
+
+    def _commit(self, verb: str, tx: Transaction) -> None:
+        try:
+            settle(tx)
+            self._connection.execute(_COMMIT)
+        except sqlite3.Error as error:
+            raise translate(verb, error, self.name) from error
 
     def _undo(self) -> None:
         if self._connection.in_transaction:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perdure.errors import ProviderError
 from perdure.model.codec import decode_object
 from perdure.model.ids import JsonText
 from perdure.model.records import RecordKind
+from perdure.providers.administering import Swept
 from perdure.providers.sqlite.rows import later
 from perdure.providers.sqlite.statements import statements
 from perdure.providers.work import EnqueueOutcome
@@ -27,16 +29,24 @@ _FROM_OUTSIDE = frozenset(
     {RecordKind.EVENT_RAISED, RecordKind.EVENT_QUEUED, RecordKind.UPDATE_REQUESTED}
 )
 """What can be refused because the inbox is full, as can all cancels but the first."""
-_ONLY_FOR_THE_LIVING = frozenset(
-    {RecordKind.CHILD_COMPLETED, RecordKind.CHILD_FAILED, RecordKind.KEY_READ}
-)
+_ALLOWED = _FROM_OUTSIDE | {RecordKind.STARTED, RecordKind.CANCEL_REQUESTED}
+_ONLY_FOR_THE_LIVING = frozenset({RecordKind.CHILD_COMPLETED, RecordKind.CHILD_FAILED})
 """Answers: for an instance that was, not for one to come."""
 _NO_LIMIT = 1 << 62
+_MINUTE = 60_000_000
 
 
 def enqueue(tx: Transaction, messages: Sequence[Message]) -> Sequence[EnqueueOutcome]:
     """Add messages from outside."""
     limit = tx.terms.inbox_limit
+    for message in messages:
+        if message.kind not in _ALLOWED:
+            raise ProviderError(
+                "enqueue",
+                f"a message of the kind {message.kind.name} comes with the turn or the activity "
+                "that makes it, never from outside",
+                retryable=False,
+            )
     return [send(tx, message, inbox_limit=limit) for message in messages]
 
 
@@ -194,15 +204,16 @@ def parent_operation(message: Message) -> str | None:
 def _keep(tx: Transaction, message: Message, inbox_limit: int) -> EnqueueOutcome:
     """Keep a message for an instance that is not there yet."""
     instance, token = message.instance, message.token
+    if _is_there(tx, message):
+        return EnqueueOutcome.ACCEPTED
     if (
         message.kind in _ONLY_FOR_THE_LIVING
         or message.parent is not None
         or (tx.execute(_SQL["exists"], (instance,)).fetchone() is not None)
     ):
         return EnqueueOutcome.FINISHED
-    if token is not None and (
-        tx.execute(_SQL["is_early"], (instance, token)).fetchone() is not None
-    ):
+    same = (instance, token, int(message.kind), message.ref)
+    if tx.execute(_SQL["is_early"], same).fetchone() is not None:
         return EnqueueOutcome.KEPT
     if tx.execute(_SQL["count_early"], (instance,)).fetchone()[0] >= inbox_limit:
         return EnqueueOutcome.FULL
@@ -212,10 +223,16 @@ def _keep(tx: Transaction, message: Message, inbox_limit: int) -> EnqueueOutcome
     return EnqueueOutcome.KEPT
 
 
-def sweep(tx: Transaction) -> None:
-    """Delete messages whose instance nobody started in time, and count them."""
-    expired = tx.execute(_SQL["expired_early"], (tx.now,)).fetchall()
+def sweep(tx: Transaction, limit: int) -> Swept:
+    """Delete what has had its time; messages are counted, for they were never read."""
+    expired = tx.execute(_SQL["expired_early"], (tx.now, limit)).fetchall()
     for row in expired:
         tx.execute(_SQL["drop_early"], row)
     if expired:
         tx.execute(_SQL["tally"], ("expired_messages", len(expired)))
+    questions = tx.execute(_SQL["forget_questions"], (tx.now, limit)).rowcount
+    executors = tx.execute(_SQL["forget_executors"], (tx.now - 10 * _MINUTE, limit)).rowcount
+    tx.execute(_SQL["forget_changes"], (tx.now - 60 * _MINUTE, limit))
+    tx.execute(_SQL["forget_kinds"])
+    tx.execute(_SQL["forget_news"])
+    return Swept(len(expired), questions, executors)

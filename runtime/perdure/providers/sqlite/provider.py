@@ -11,11 +11,12 @@ from perdure.providers.sqlite import messages as message_verbs
 from perdure.providers.sqlite import reading as reading_verbs
 from perdure.providers.sqlite import steering as steering_verbs
 from perdure.providers.sqlite import turns as turn_verbs
-from perdure.providers.sqlite.base import Base
+from perdure.providers.sqlite.administration import AdministrationVerbs
+from perdure.providers.sqlite.transactions import TransactionVerbs
 from perdure.providers.work import FetchedActivities, FetchedTurns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
     from perdure.model.ids import ExecutorId, InstanceId
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         ExecutorInfo,
         InstanceInfo,
         InstancePage,
+        InstanceStatus,
         ListInstances,
         LiveExecutor,
         OpenActivity,
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["SqliteProvider"]
 
 
-class SqliteProvider(Base):
+class SqliteProvider(AdministrationVerbs, TransactionVerbs):
     """Storage in one SQLite file, or in memory.
 
     Args:
@@ -190,3 +192,9 @@ class SqliteProvider(Base):
         """Read the change feed after `cursor` (0: from the start of what is kept)."""
         act = partial(reading_verbs.read_changes, cursor=cursor, limit=limit)
         return await self._read("read_changes", act)
+
+    async def count_instances(self, query: ListInstances) -> Mapping[InstanceStatus, int]:
+        """Count by status what `list_instances` would list on all its pages; zeros left out."""
+        return await self._read(
+            "count_instances", partial(reading_verbs.count_instances, query=query)
+        )

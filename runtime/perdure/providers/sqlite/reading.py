@@ -28,19 +28,21 @@ from perdure.providers.sqlite.rows import (
 from perdure.providers.sqlite.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from perdure.model.ids import ExecutorId
     from perdure.model.records import Record
-    from perdure.providers.reading import InstanceInfo, ListInstances
+    from perdure.providers.reading import InstanceInfo, InstanceStatus, ListInstances
     from perdure.providers.sqlite.transaction import Transaction
 
 _SQL = statements("reading")
 _MESSAGE_SQL = statements("messages")
-_BY_ID = f"{_SQL['instance']} {_SQL['by_id']}"
+_BY_ID = f"{_SQL['instance']} {_SQL['of_all']} {_SQL['by_id']}"
 _CODES = {status: code for code, status in PHASES.items()}
 _MINUTE = 60_000_000
 _END = 1 << 62
+_TERMINAL_FROM = 5
+_SWEPT_WITH_NEWS = 100
 
 
 def ping(tx: Transaction) -> None:
@@ -58,8 +60,10 @@ def read_instances(
 
 def list_instances(tx: Transaction, query: ListInstances) -> InstancePage:
     """List instances, newest first."""
-    statement, values = _narrowed(query)
-    rows = tx.execute(statement, (*values, query.limit + 1)).fetchall()
+    where, values = _narrowed(query)
+    after = _read_cursor(query.after)
+    statement = f"{_SQL['instance']} {where} and {_SQL['by_page']} {_SQL['newest_first']}"
+    rows = tx.execute(statement, (*values, *after, query.limit + 1)).fetchall()
     instances = tuple(instance_of(row) for row in rows[: query.limit])
     if len(rows) <= query.limit or not instances:
         return InstancePage(instances, None)
@@ -67,8 +71,15 @@ def list_instances(tx: Transaction, query: ListInstances) -> InstancePage:
     return InstancePage(instances, f"{last.created_at.isoformat()} {last.instance}")
 
 
+def count_instances(tx: Transaction, query: ListInstances) -> Mapping[InstanceStatus, int]:
+    """Count by status what a list would show on all its pages."""
+    where, values = _narrowed(query)
+    statement = f"{_SQL['count']} {where} {_SQL['by_code']}"
+    return {PHASES[phase]: count for phase, count in tx.execute(statement, values)}
+
+
 def _narrowed(query: ListInstances) -> tuple[str, Sequence[object]]:
-    """Put together the statement: only the conditions that were asked for."""
+    """Put together from where and on what conditions: only those that were asked for."""
 
     def time(at: datetime | None) -> int | None:
         return None if at is None else micros(at)
@@ -85,19 +96,15 @@ def _narrowed(query: ListInstances) -> tuple[str, Sequence[object]]:
         "by_finished_before": time(query.finished_before),
         "by_attributes": query.attributes,
         "by_phase": encode(phases) if phases else None,
+        "by_prefix": query.prefix,
     }
-    conditions = [_SQL["by_page"]]
-    values: list[object] = [*_read_cursor(query.after)]
-    for name, value in wanted.items():
-        if value is not None:
-            conditions.append(_SQL[name])
-            values.append(value)
-    if query.prefix is not None:
-        conditions.append(_SQL["by_prefix"])
-        values += [query.prefix, query.prefix]
+    given = {name: value for name, value in wanted.items() if value is not None}
+    conditions = [_SQL[name] for name in ("by_any", *given)]
     if query.roots:
         conditions.append(_SQL["by_root"])
-    return f"{_SQL['instance']} {' and '.join(conditions)} {_SQL['newest_first']}", values
+    is_unfinished = bool(phases) and max(phases) < _TERMINAL_FROM
+    source = _SQL["of_unfinished" if is_unfinished else "of_all"]
+    return f"{source} {' and '.join(conditions)}", list(given.values())
 
 
 def _read_cursor(cursor: str | None) -> tuple[int, str]:
@@ -179,10 +186,7 @@ def announce(tx: Transaction, info: ExecutorInfo) -> None:
     """Tell of a process; and sweep a little."""
     row = (info.executor, tx.now, encode(info, ExecutorInfo))
     tx.execute(_MESSAGE_SQL["announce"], row)
-    tx.execute(_MESSAGE_SQL["forget_executors"], (tx.now - 10 * _MINUTE,))
-    tx.execute(_MESSAGE_SQL["forget_kinds"])
-    tx.execute(_MESSAGE_SQL["forget_news"])
-    sweep(tx)
+    sweep(tx, _SWEPT_WITH_NEWS)
 
 
 def withdraw(tx: Transaction, executor: ExecutorId) -> None:

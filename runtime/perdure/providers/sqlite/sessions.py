@@ -38,7 +38,7 @@ def claim(tx: Transaction, session: str, executor: ExecutorId, terms: SessionTer
 
 
 def use_session(tx: Transaction, session: str) -> None:
-    """Note that an activity of a session was leased or has finished."""
+    """Note that an activity of a session was leased, renewed or finished."""
     tx.execute(_SQL["use"], (tx.now, session))
 
 
@@ -63,9 +63,7 @@ def renew_sessions(tx: Transaction, executor: ExecutorId, terms: SessionTerms) -
     kept: list[str] = []
     end, idle_from = later(tx.now, terms.lease), tx.now - span(terms.idle)
     for session, used in tx.execute(_SQL["owned"], (executor, tx.now)).fetchall():
-        if used > idle_from or (
-            tx.execute(_SQL["is_in_use"], (session, tx.now)).fetchone() is not None
-        ):
+        if used > idle_from:
             tx.execute(_SQL["keep_owning"], (end, session))
             kept.append(session)
         else:

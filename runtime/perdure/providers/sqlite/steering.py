@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from perdure.model.codec import encode_failure, json_string
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.records import RecordKind
-from perdure.providers.sqlite.cancelling import drop_everything
+from perdure.providers.sqlite.cancelling import answer_late, drop_everything
 from perdure.providers.sqlite.messages import answer_to
 from perdure.providers.sqlite.statements import statements
 from perdure.providers.work import ControlOutcome, ControlVerb
@@ -111,6 +111,7 @@ def _terminate(tx: Transaction, instance: str, reason: str, failure: str) -> Non
         _SQL["end_instance"], (tx.now, execution, seq, version, is_cancelled, failure, instance)
     )
     drop_everything(tx, instance)
+    answer_late(tx, instance, failure)
     if limit_key is not None:
         tx.gates[limit_key] = None
     if is_watched:

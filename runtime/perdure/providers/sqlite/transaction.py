@@ -48,12 +48,14 @@ class Transaction:
     are in the order of the transactions.
     """
 
-    __slots__ = ("execute", "gates", "lines", "now", "terms")
+    __slots__ = ("execute", "gates", "is_wanted", "lines", "now", "terms")
 
     def __init__(self, execute: Execute, terms: Terms) -> None:
         self.execute = execute
         self.terms = terms
         self.now = micros(terms.clock())
+        self.is_wanted = True
+        """False: to be rolled back at the end."""
         self.lines: dict[str, None] = {}
         """News, to be posted after the commit."""
         self.gates: dict[str, None] = {}

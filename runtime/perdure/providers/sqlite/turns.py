@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.model.codec import encode_failure
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.records import Record, RecordKind
+from perdure.providers.sqlite.gates import look
 from perdure.providers.sqlite.messages import answer_to
 from perdure.providers.sqlite.rows import KINDS, later, moment, time_span, until
 from perdure.providers.sqlite.statements import statements
@@ -28,6 +29,7 @@ _FIRED_MAX = 1000
 
 def fetch_turns(tx: Transaction, request: FetchTurns) -> FetchedTurns:
     """Lease due instances, oldest first; fires what is due by itself."""
+    look(tx)
     _fire_timers(tx)
     _expire_activities(tx)
     now = tx.now
@@ -53,7 +55,7 @@ def _lease(tx: Transaction, request: FetchTurns, row: tuple[Any, ...]) -> Leased
     tx.execute(
         _SQL["lease_live"],
         (
-            *(request.token, later(now, request.lease), now, upto, held, request.executor),
+            *(request.token, later(now, request.lease), upto, held, request.executor),
             place,
         ),
     )
@@ -74,6 +76,7 @@ def _next_due(tx: Transaction, code: Iterable[tuple[str, str]]) -> int | None:
     found: list[int | None] = [
         tx.execute(_SQL["next_timer"]).fetchone()[0],
         tx.execute(_SQL["next_expiry"]).fetchone()[0],
+        tx.execute(_SQL["next_look"]).fetchone()[0],
     ]
     ahead, leased = _SQL["next_due"], _SQL["next_lease_end"]
     for name, version in code:
@@ -94,19 +97,20 @@ def _fire_timers(tx: Transaction) -> None:
 def _expire_activities(tx: Transaction) -> None:
     """Fail activities that nobody started within the time that they were given for it."""
     for row in tx.execute(_SQL["expired_activities"], (tx.now, _FIRED_MAX)).fetchall():
-        key, instance, execution, op, tag, queue_timeout, limit_key = row
+        key, instance, execution, op, name, tag, queue_timeout, limit_key, awaits = row
         tx.execute(_ACTIVITY_SQL["delete"], (key,))
+        why = f"no executor of the tag {tag} took it" if tag else "no executor took it"
         if limit_key is not None:
             tx.gates[limit_key] = None
+            why = f"its limit {limit_key} did not admit it" if awaits else why
         failure = Failure(
             category=FailureCategory.TIMEOUT,
             type="QueueTimeout",
-            message=f"no executor of the tag {tag!r} started it within {time_span(queue_timeout)}",
+            message=f"{name} was not started within {time_span(queue_timeout)}: {why}",
             retryable=False,
         )
-        answer_to(
-            tx, (instance, execution, op), RecordKind.ACTIVITY_FAILED, encode_failure(failure)
-        )
+        body = encode_failure(failure)
+        answer_to(tx, (instance, execution, op), RecordKind.ACTIVITY_FAILED, body)
 
 
 def renew_turns(

@@ -98,9 +98,6 @@ update perdure_session set until = ? where name = ?
 -- name: next_end
 select min(until) from perdure_session where owner <> ?
 
--- name: is_in_use
-select 1 from perdure_activity where session = ? and lease <> 0 and due > ? limit 1
-
 -- name: close_session
 update perdure_activity set kind = null where session = ?
 
@@ -120,7 +117,10 @@ select key, concurrency, rate, period from perdure_limit order by key
 insert into perdure_limit (key, concurrency, rate, period) values (?, ?, ?, ?)
 on conflict (key) do update
   set concurrency = excluded.concurrency, rate = excluded.rate, period = excluded.period,
-      next_at = min(next_at, ?)
+      next_at = case
+        when rate is excluded.rate and period = excluded.period then next_at
+        else 0
+      end
 
 -- name: drop_limit
 delete from perdure_limit where key = ?
@@ -160,4 +160,7 @@ update perdure_live
  where rowid = ?
 
 -- name: reserve
-update perdure_limit set next_at = ? where key = ?
+update perdure_limit set next_at = ?, look_at = ? where key = ?
+
+-- name: limits_to_look_at
+select key from perdure_limit where look_at <= ? order by key

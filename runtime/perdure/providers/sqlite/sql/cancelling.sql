@@ -18,3 +18,6 @@ delete from perdure_activity where id = ?
 
 -- name: cancel_activity
 update perdure_activity set cancel_reason = coalesce(cancel_reason, ?) where id = ?
+
+-- name: answer_late
+update perdure_answer set failure = ? where instance = ? and result is null and failure is null

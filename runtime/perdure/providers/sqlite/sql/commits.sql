@@ -1,12 +1,12 @@
 -- Statements of committing turns.
 
 -- name: leased
-select rowid, next_seq, upto, position, watched, turn_at, first_seq
+select rowid, next_seq, upto, position, watched, first_seq
   from perdure_live
  where instance = ? and lease = ? and lease_until > ?
 
 -- name: was_committed
-select 1 from perdure_event where instance = ? and kind = 20 and source = ? limit 1
+select 1 from perdure_event where instance = ? and kind in (1, 20) and source = ? limit 1
 
 -- name: add_turn
 insert into perdure_event (instance, seq, execution, kind, body, at, source)
@@ -57,8 +57,10 @@ select seq, kind from perdure_event
 select at from perdure_event where instance = ? and seq = ?
 
 -- name: keep_execution
-insert into perdure_execution (instance, execution, version, started, finished)
-values (?, ?, ?, ?, ?)
+insert into perdure_execution (
+  instance, execution, first_seq, last_seq, version, started, finished
+)
+values (?, ?, ?, ?, ?, ?, ?)
 
 -- name: continue
 update perdure_live
@@ -97,7 +99,9 @@ update perdure_instance set attributes = ? where id = ?
 
 -- name: answer_update
 insert into perdure_answer (instance, id, result, failure) values (?, ?, ?, ?)
-on conflict (instance, id) do update set result = excluded.result, failure = excluded.failure
+on conflict (instance, id) do update
+  set result = excluded.result, failure = excluded.failure
+  where perdure_answer.result is null and perdure_answer.failure is null
 
 -- name: parent_of
 select parent from perdure_instance where id = ?

@@ -66,7 +66,8 @@ returning next_seq - 1
 select 1 from perdure_instance where id = ?
 
 -- name: is_early
-select 1 from perdure_early where instance = ? and token = ?
+select 1 from perdure_early
+ where instance = ?1 and (token = ?2 or ?3 = 10 and kind = 10 and ref = ?4)
 
 -- name: count_early
 select count(*) from perdure_early where instance = ?
@@ -81,7 +82,7 @@ select 1 from perdure_answer where instance = ? and id = ?
 insert into perdure_answer (instance, id) values (?, ?) on conflict (instance, id) do nothing
 
 -- name: expired_early
-select id from perdure_early where expires <= ? order by expires limit 100
+select id from perdure_early where expires <= ? order by expires limit ?
 
 -- name: drop_early
 delete from perdure_early where id = ?
@@ -96,9 +97,6 @@ insert or replace into perdure_change (instance) values (?)
 -- name: announce
 insert into perdure_executor (id, seen, info) values (?, ?, ?)
 on conflict (id) do update set seen = excluded.seen, info = excluded.info
-
--- name: forget_executors
-delete from perdure_executor where seen < ?
 
 -- name: withdraw
 delete from perdure_executor where id = ?
@@ -120,3 +118,15 @@ select coalesce(max(id), 0) from perdure_news
 
 -- name: news
 select id, writer, lines from perdure_news where id > ? order by id
+
+-- name: forget_executors
+delete from perdure_executor
+ where id in (select id from perdure_executor where seen < ? limit ?)
+
+-- name: forget_questions
+delete from perdure_question
+ where rowid in (select rowid from perdure_question where expires <= ? order by expires limit ?)
+
+-- name: forget_changes
+delete from perdure_change
+ where position in (select position from perdure_change where gone < ? order by gone limit ?)

@@ -13,9 +13,31 @@ select i.id, i.tenant, i.name, coalesce(nullif(l.version, ''), i.version),
        i.created, i.finished, i.parent, i.output, i.failure, i.custom_status, i.custom_version,
        l.block_reason, l.block_message, coalesce(l.next_seq - 1, i.length),
        coalesce(l.cancelled, i.cancelled), i.attributes, i.limit_key, coalesce(l.awaits, 0)
-  from perdure_instance i
-  left join perdure_live l on l.instance = i.id
- where
+
+-- name: of_all
+from perdure_instance i
+left join perdure_live l on l.instance = i.id
+where
+
+-- name: of_unfinished
+from perdure_live l
+cross join perdure_instance i on i.id = l.instance
+where
+
+-- name: count
+select case
+         when l.instance is null then i.status
+         when l.block_reason is not null then 3
+         when l.suspended then 2
+         when l.position > 0 then 1
+         else 0
+       end, count(*)
+
+-- name: by_any
+true
+
+-- name: by_code
+group by 1
 
 -- name: by_id
 i.id = ?
@@ -30,7 +52,7 @@ i.tenant = ?
 i.name = ?
 
 -- name: by_prefix
-substr(i.id, 1, length(?)) = ?
+instr(i.id, ?) = 1
 
 -- name: by_parent
 i.parent = ?

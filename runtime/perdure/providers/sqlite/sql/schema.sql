@@ -41,14 +41,14 @@ create index perdure_instance_created on perdure_instance (created, id);
 -- A tree is found from its root.
 create index perdure_instance_parent on perdure_instance (parent, created, id)
   where parent is not null;
--- Retention walks the roots that have ended, oldest first.
+-- Retention walks what has ended, oldest end first.
 create index perdure_instance_finished on perdure_instance (finished, id)
-  where finished is not null and parent is null;
+  where finished is not null;
 
 -- Hot: what fetching and committing look at. `due` is when a turn may be taken, null when there is
 -- nothing to do or the instance is parked; a lease does not move it. `position` is the last message
--- consumed, `upto` what the leased turn consumes, `turn_at` its time. `version` is empty while any
--- version of the name will do. `awaits`: its limit has not admitted it; `not_before`: when it has
+-- consumed, `upto` what the leased turn consumes. `version` is empty while any version of the name
+-- will do. `awaits`: its limit has not admitted it; `not_before`: when it has
 -- admitted it for.
 create table perdure_live (
   instance text primary key,
@@ -58,7 +58,6 @@ create table perdure_live (
   lease_until integer not null default 0,
   lease integer not null default 0,
   holder integer not null default 0,
-  turn_at integer not null default 0,
   next_seq integer not null,
   execution integer not null default 1,
   first_seq integer not null default 1,
@@ -101,10 +100,13 @@ create unique index perdure_event_seq on perdure_event (instance, seq);
 create unique index perdure_event_source on perdure_event (instance, source)
   where kind in (5, 6, 9, 10) and source is not null;
 
--- Executions that continued as new. The last one is found in the rows above.
+-- Executions that continued as new, but for those that were pruned. The last one is found in the
+-- rows above.
 create table perdure_execution (
   instance text not null,
   execution integer not null,
+  first_seq integer not null,
+  last_seq integer not null,
   version text,
   started integer not null,
   finished integer not null,
@@ -175,14 +177,18 @@ create table perdure_session (
 create index perdure_session_owner on perdure_session (owner);
 create index perdure_session_until on perdure_session (until);
 
--- `next_at` is when the rate has room for the next one.
+-- `next_at` is when the rate has room for the next one, `look_at` when what waits for it is to be
+-- looked at again.
 create table perdure_limit (
   key text primary key,
   concurrency integer,
   rate integer,
   period integer not null,
-  next_at integer not null default 0
+  next_at integer not null default 0,
+  look_at integer
 ) strict;
+
+create index perdure_limit_look on perdure_limit (look_at) where look_at is not null;
 
 create table perdure_timer (
   instance text not null,
@@ -217,31 +223,38 @@ create table perdure_key (
   primary key (instance, key)
 ) strict, without rowid;
 
--- One row for each update that was accepted, as long as the instance is kept (neither result nor
--- failure until it is answered), and for each query that was answered, until it expires.
+-- One row for each update that was accepted, kept as long as the instance; neither `result` nor
+-- `failure` while it waits for its answer. It also tells that an update is there already.
 create table perdure_answer (
   instance text not null,
   id text not null,
-  expires integer,
   result text,
   failure text,
   primary key (instance, id)
 ) strict, without rowid;
 
-create index perdure_answer_expires on perdure_answer (expires) where expires is not null;
-
--- Queries that wait for an answer. `due` is when it may be given out (again).
+-- Queries, until they expire. `due` is when it may be given out, null once it is answered. Name and
+-- version are those of the code that can answer it, the version empty while any will do.
 create table perdure_question (
-  id text primary key,
   instance text not null,
-  asked integer not null,
-  due integer not null,
+  id text not null,
+  code_name text not null,
+  code_version text not null,
+  due integer,
   expires integer not null,
+  asked integer not null,
+  attempt integer not null default 0,
   name text not null,
-  input text not null
+  input text not null,
+  result text,
+  failure text,
+  primary key (instance, id)
 ) strict;
 
-create index perdure_question_instance on perdure_question (instance);
+create index perdure_question_due on perdure_question (code_name, code_version, due)
+  where due is not null;
+create index perdure_question_id on perdure_question (id);
+create index perdure_question_expires on perdure_question (expires);
 
 -- What happened to how many, where a silent loss would be the alternative.
 create table perdure_tally (
@@ -249,11 +262,15 @@ create table perdure_tally (
   count integer not null
 ) strict;
 
--- One row for each watched instance that changed, moved to the end with every change.
+-- One row for each watched instance that changed, moved to the end with every change. `gone`: when
+-- the instance was deleted; the row goes when everybody has had time to read it.
 create table perdure_change (
   position integer primary key autoincrement,
-  instance text not null unique
+  instance text not null unique,
+  gone integer
 ) strict;
+
+create index perdure_change_gone on perdure_change (gone) where gone is not null;
 
 create table perdure_executor (
   id integer primary key,

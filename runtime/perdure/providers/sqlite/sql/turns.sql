@@ -8,7 +8,7 @@ select instance, execution, op from perdure_timer where due <= ? order by due, o
 delete from perdure_timer where instance = ? and execution = ? and op = ?
 
 -- name: expired_activities
-select id, instance, execution, op, tag, queue_timeout, limit_key
+select id, instance, execution, op, name, tag, queue_timeout, limit_key, awaits
   from perdure_activity
  where expires <= ?
  order by expires, id
@@ -24,7 +24,7 @@ select due, rowid, instance, execution, attempt, next_seq - 1, held and holder =
 
 -- name: lease_live
 update perdure_live
-   set lease = ?, lease_until = ?, turn_at = ?, upto = ?, attempt = attempt + 1, held = ?, holder = ?
+   set lease = ?, lease_until = ?, upto = ?, attempt = attempt + 1, held = ?, holder = ?
  where rowid = ?
 
 -- name: records
@@ -59,3 +59,6 @@ update perdure_live
    set lease = 0, lease_until = 0, attempt = ?, due = ?,
        block_reason = coalesce(?, block_reason), block_message = coalesce(?, block_message)
  where rowid = ?
+
+-- name: next_look
+select min(look_at) from perdure_limit where look_at is not null
