@@ -10,6 +10,7 @@ import pytest
 from perdure.errors import ConfigurationError
 from perdure.executor import ExecutorSettings, ReplayerSettings
 from perdure.executor.settings import OnLoadError
+from perdure.model.strictness import WATCHFUL, OnNondeterminism, Strictness, TripwirePolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ def test_the_least_is_a_database() -> None:
     replayer = ReplayerSettings.from_env(LEAST)
     assert replayer.turns.lease == timedelta(seconds=10)
     assert replayer.drain == timedelta(seconds=30)
+    assert replayer.turns.strictness == WATCHFUL
 
 
 def test_everything_can_be_set() -> None:
@@ -48,6 +50,8 @@ def test_everything_can_be_set() -> None:
         "PERDURE_BUILD": "b7",
         "PERDURE_EXECUTOR_NAME": "pod-3",
         "PERDURE_ON_LOAD_ERROR": "wait",
+        "PERDURE_TRIPWIRE": "Error",
+        "PERDURE_ON_NONDETERMINISM": "fail",
     }
     settings = ExecutorSettings.from_env(env)
     assert settings.activities.tags == ("gpu", "io", "")
@@ -58,6 +62,8 @@ def test_everything_can_be_set() -> None:
     process = settings.process
     assert (process.schema, process.app, process.build) == ("other", "shop.orders", "b7")
     assert (process.name, process.probe_port, process.log_level) == ("pod-3", None, "debug")
+    strictness = ReplayerSettings.from_env(env).turns.strictness
+    assert strictness == Strictness(TripwirePolicy.ERROR, OnNondeterminism.FAIL)
     assert process.on_load_error is OnLoadError.WAIT
 
 

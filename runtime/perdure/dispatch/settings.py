@@ -7,11 +7,9 @@ from datetime import timedelta
 
 from perdure.errors import ConfigurationError
 from perdure.model.ids import UNTAGGED
-from perdure.model.strictness import Strictness
+from perdure.model.strictness import WATCHFUL, Strictness
 
 __all__ = ["ActivitySettings", "TurnSettings"]
-
-_WARNING = Strictness(tripwire=TripwirePolicy.WARN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class TurnSettings:
     """Histories read at once for executions that memory has dropped."""
     inline: bool = False
     """True: turns run on the dispatcher's own loop, as in a simulation."""
-    strictness: Strictness = _WARNING
+    strictness: Strictness = WATCHFUL
     """A call that a replay cannot repeat is worth a warning, once; the run may well go on."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["LENIENT", "OnNondeterminism", "Strictness", "TripwirePolicy"]
+__all__ = ["LENIENT", "STRICT", "WATCHFUL", "OnNondeterminism", "Strictness", "TripwirePolicy"]
 
 
 class TripwirePolicy(StrEnum):
@@ -38,3 +38,8 @@ class Strictness:
 
 
 LENIENT = Strictness()
+"""Nothing is watched: for checking code against histories."""
+WATCHFUL = Strictness(tripwire=TripwirePolicy.WARN)
+"""What processes are told by default."""
+STRICT = Strictness(tripwire=TripwirePolicy.ERROR)
+"""What tests hold their orchestrations to."""

@@ -20,7 +20,7 @@ from perdure.model.codec import encode, encode_failure, encode_started
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.records import Record, RecordKind, StartedBody
-from perdure.model.strictness import Strictness, TripwirePolicy
+from perdure.model.strictness import STRICT, Strictness
 from perdure.replay.turn import Limits, LiveExecution, TurnResult, open_execution, replay_history
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ScriptedHistory"]
 
-STRICT = Strictness(tripwire=TripwirePolicy.ERROR)
-"""What a test holds its orchestrations to."""
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
