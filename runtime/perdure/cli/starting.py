@@ -21,7 +21,7 @@ from perdure.model.records import RecordKind, StartedBody
 from perdure.providers.protocol import ClientProvider
 from perdure.providers.reading import Role
 from perdure.providers.work import EnqueueOutcome, Message, NewInstance
-from perdure.replay.definitions import checked_name
+from perdure.replay.checks import checked_name
 from perdure.replay.versions import check_version
 
 __all__ = ["enqueue_start", "fresh_id", "fresh_token", "start"]

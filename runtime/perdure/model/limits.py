@@ -40,8 +40,6 @@ class Limits:
     """All attributes together, as JSON."""
     keys: int = 150
     """Entries of the key-value map."""
-    key_bytes: int = 253
-    """A key, in UTF-8."""
     value_bytes: int = 64 * 1024
     """A value of the key-value map, as JSON."""
     keys_total_bytes: int = 1024 * 1024

@@ -2,9 +2,10 @@
 
 Decisions are compared operation by operation, not in their order: operations are named by task and
 count, so another wake-up order of tasks is no difference. What must be equal is what the outside
-saw: kind, name, version, arguments, tag, durations, ids, status, outcome. What may differ is what
-explains (source lines, reasons, tracebacks), and how hard an activity is tried (retry, timeout):
-that is tuned while work is under way, and no decision depends on it.
+saw: kind, name, version, arguments, tag, session, durations, ids, status, keys, answers, outcome.
+What may differ is what explains (source lines, reasons, tracebacks), and how hard something is
+tried (retry, timeouts, priority, limit): that is tuned while work is under way, and no decision
+depends on it.
 
 One shifted call makes every later one of its task differ, so only the first is reported, and the
 report looks at the neighbours to say what kind of change it was:
@@ -24,18 +25,29 @@ from pydantic_core import from_json
 from perdure.errors import NondeterminismError
 from perdure.model.actions import (
     Action,
+    AnswerUpdate,
     CancelActivity,
     CancelChild,
     CancelTimer,
     CancelWait,
+    ClearKey,
+    ClearKeys,
     ContinueAsNew,
     CreateTimer,
+    DequeueEvent,
     MarkPatch,
+    ReadKey,
+    RecordStep,
+    RefuseCall,
     ScheduleActivity,
+    SetAttributes,
     SetCustomStatus,
+    SetKey,
     StartChild,
     StartDetached,
+    TerminateChild,
     WaitEvent,
+    WaitNext,
 )
 
 if TYPE_CHECKING:
@@ -61,11 +73,12 @@ class _Facts(NamedTuple):
     details: dict[str, object]
 
 
-def _facts(action: Action) -> _Facts:  # noqa: C901, PLR0911  one case for each kind
+def _facts(action: Action) -> _Facts:  # noqa: C901, PLR0911, PLR0912  one case for each kind
     match action:
         case ScheduleActivity():
+            session = None if action.options is None else action.options.session
             details: dict[str, object] = {"input": action.input, "tag": action.tag}
-            return _Facts("activity", action.name, details)
+            return _Facts("activity", action.name, details | {"session": session})
         case CreateTimer():
             return _Facts("timer", "", {"delay": action.delay})
         case StartChild() | StartDetached():
@@ -74,6 +87,30 @@ def _facts(action: Action) -> _Facts:  # noqa: C901, PLR0911  one case for each 
             return _Facts(kind, action.name, details | {"instance": action.instance})
         case WaitEvent():
             return _Facts("wait for event", action.name, {})
+        case WaitNext():
+            return _Facts("wait for the next event", action.name, {})
+        case DequeueEvent():
+            return _Facts("wait for a message of queue", action.queue, {})
+        case SetAttributes():
+            return _Facts("attributes", "", {"value": action.values})
+        case SetKey():
+            return _Facts("setting of key", action.key, {"value": action.value})
+        case ClearKey():
+            return _Facts("clearing of key", action.key, {})
+        case ClearKeys():
+            return _Facts("clearing of all keys", "", {})
+        case ReadKey():
+            return _Facts("reading of key", action.key, {"instance": action.instance})
+        case RecordStep():
+            return _Facts("step", action.name, {})
+        case RefuseCall():
+            return _Facts("refused call", action.call, {"message": action.message})
+        case AnswerUpdate():
+            failure = action.failure
+            told = None if failure is None else (failure.category, failure.type, failure.message)
+            return _Facts(
+                "answer to update", action.update, {"value": action.result, "failure": told}
+            )
         case SetCustomStatus():
             return _Facts("custom status", "", {"value": action.value})
         case ContinueAsNew():
@@ -89,16 +126,20 @@ def _facts(action: Action) -> _Facts:  # noqa: C901, PLR0911  one case for each 
             return _Facts("cancellation of the wait", "", {})
         case CancelChild():
             return _Facts("cancellation of the child", "", {})
+        case TerminateChild():
+            return _Facts("termination of the child", "", {})
 
 
-_CANCELS = (CancelActivity, CancelTimer, CancelWait, CancelChild)
+_CANCELS = (CancelActivity, CancelTimer, CancelWait, CancelChild, TerminateChild)
 
 
-def _key(action: Action) -> tuple[str, bool]:
+def _key(action: Action) -> tuple[str, str]:
     """Name an action within its turn: an operation may be asked for and cancelled in one."""
     if isinstance(action, ContinueAsNew | MarkPatch):
-        return "", False
-    return action.operation, isinstance(action, _CANCELS)
+        return "", ""
+    if isinstance(action, AnswerUpdate):
+        return "", action.update
+    return action.operation, "cancel" if isinstance(action, _CANCELS) else ""
 
 
 def _same(one: Action, other: Action) -> bool:
@@ -170,24 +211,26 @@ def _in_place(one: Action, other: Action) -> bool:
     return _key(one) == _key(other) and _same(one, other)
 
 
-def _place(key: tuple[str, bool]) -> tuple[object, ...]:
+def _place(key: tuple[str, str]) -> tuple[object, ...]:
     """Sort operations: by count within a task, parents before their child tasks."""
     operation, cancel = key
     if not operation:
-        return (2, (), 0, cancel)
+        return (2 if cancel else 3, (), 0, cancel)
     path, _, count = operation.rpartition(":")
     numbers = tuple(int(part) if part.isdecimal() else -1 for part in path.split("."))
     return (1 if cancel else 0, numbers, int(count), cancel)
 
 
-def _where(key: tuple[str, bool]) -> str:
-    return f"operation {key[0]}" if key[0] else "at its end"
+def _where(key: tuple[str, str]) -> str:
+    if key[0]:
+        return f"operation {key[0]}"
+    return f"update {key[1]!r}" if key[1] else "at its end"
 
 
-type _Turn = dict[tuple[str, bool], Action]
+type _Turn = dict[tuple[str, str], Action]
 
 
-def _story(key: tuple[str, bool], theirs: _Turn, ours: _Turn, later: _Turn) -> str:
+def _story(key: tuple[str, str], theirs: _Turn, ours: _Turn, later: _Turn) -> str:
     """Tell what kind of change the first difference is, with both sides."""
     recorded, decided = theirs.get(key), ours.get(key)
     if decided is None and recorded is not None:
@@ -207,7 +250,7 @@ def _story(key: tuple[str, bool], theirs: _Turn, ours: _Turn, later: _Turn) -> s
 
 
 def _verdict(
-    key: tuple[str, bool], recorded: Action, decided: Action, history: _Turn, ours: _Turn
+    key: tuple[str, str], recorded: Action, decided: Action, history: _Turn, ours: _Turn
 ) -> str:
     """Choose the word for two actions under one name."""
     then, now = _facts(recorded), _facts(decided)
@@ -226,12 +269,12 @@ def _verdict(
     return "a call was replaced, or another inserted before it"
 
 
-def _found(action: Action, among: _Turn, key: tuple[str, bool]) -> bool:
+def _found(action: Action, among: _Turn, key: tuple[str, str]) -> bool:
     """Look for an equal call further on in the same task."""
     path, _, count = key[0].rpartition(":")
     for other_key, other in among.items():
         other_path, _, other_count = other_key[0].rpartition(":")
-        follows = other_path == path and other_count and int(other_count) > int(count or 0)
+        follows = path and other_path == path and int(other_count) > int(count)
         if follows and _same(action, other):
             return True
     return False

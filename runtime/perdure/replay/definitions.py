@@ -11,20 +11,28 @@ from __future__ import annotations
 import inspect
 from copy import copy
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, Self, cast, overload
 
 from perdure.errors import DefinitionError, ForbiddenCallError
 from perdure.model.codec import decode, encode
 from perdure.model.ids import (
-    INSTANCE_ID_BYTES_MAX,
-    NAME_BYTES_MAX,
-    TAG_BYTES_MAX,
     UNTAGGED,
     InstanceId,
     JsonText,
-    fault_of,
 )
+from perdure.model.options import ActivityOptions, StartOptions
+from perdure.model.records import ParentClose
 from perdure.replay.activity_context import ActivityContext
+from perdure.replay.checks import (
+    checked_activity_options,
+    checked_attributes,
+    checked_instance,
+    checked_name,
+    checked_priority,
+    checked_start_options,
+    checked_tag,
+    checked_timeout,
+)
 from perdure.replay.current import CURRENT, forbid_in_collector
 from perdure.replay.signature import Signature, locals_of_caller
 from perdure.replay.versions import check_version
@@ -140,8 +148,6 @@ class Activity[**P, R](_Definition[P, R]):
     """A function that may touch the world: run at least once, its outcome recorded once."""
 
     _kind = "activity"
-    transactional = False
-    """True: what the body writes and its result are one transaction."""
 
     def __init__(
         self,
@@ -151,19 +157,41 @@ class Activity[**P, R](_Definition[P, R]):
         tag: str = UNTAGGED,
         retry: Retry | None = None,
         timeout: timedelta | float | None = None,
+        session: str | None = None,
+        priority: int | None = None,
+        limit: str | None = None,
+        queue_timeout: timedelta | float | None = None,
+        heartbeat_timeout: timedelta | float | None = None,
+        transactional: bool = False,
         locals_: Mapping[str, Any] | None = None,
     ) -> None:
         """Define an activity; the decorator `activity` is the usual way.
 
         Raises:
-            DefinitionError: name, tag, timeout or signature cannot be.
+            DefinitionError: an option or the signature cannot be.
         """
         self.wants_context = _wants(fn, "ActivityContext", ActivityContext)
         super().__init__(fn, name, has_context=self.wants_context, locals_=locals_ or {})
         self.is_async = inspect.iscoroutinefunction(fn)
-        self.tag = checked_tag(self.signature.owner, tag)
+        owner = self.signature.owner
+        self.tag = checked_tag(owner, tag)
         self.retry = retry
-        self.timeout = checked_timeout(self.signature.owner, timeout)
+        self.timeout = checked_timeout(owner, timeout)
+        self.priority = checked_priority(owner, priority)
+        """None: that of the instance that calls."""
+        self.transactional = transactional
+        """True: what the body writes and its result are one transaction."""
+        if transactional and not self.is_async:
+            msg = f"{owner} is transactional, so it must be `async def`: it shares a connection"
+            raise DefinitionError(msg)
+        self.more = checked_activity_options(
+            owner,
+            session=session,
+            limit=limit,
+            queue_timeout=queue_timeout,
+            heartbeat_timeout=heartbeat_timeout,
+        )
+        """Rarely given options; None: all at their defaults."""
 
     @property
     def fn(self) -> Callable[..., Any]:
@@ -184,6 +212,8 @@ class Activity[**P, R](_Definition[P, R]):
             self.retry,
             self.timeout,
             self.decode_result,
+            self.more,
+            self.priority,
         )
 
     def options(
@@ -192,8 +222,17 @@ class Activity[**P, R](_Definition[P, R]):
         tag: str | _Unset = _UNSET,
         retry: Retry | _Unset | None = _UNSET,
         timeout: timedelta | float | _Unset | None = _UNSET,
+        session: str | _Unset | None = _UNSET,
+        priority: int | _Unset | None = _UNSET,
+        limit: str | _Unset | None = _UNSET,
+        queue_timeout: timedelta | float | _Unset | None = _UNSET,
+        heartbeat_timeout: timedelta | float | _Unset | None = _UNSET,
     ) -> Self:
-        """Return a copy that asks for another tag, retry policy, or time for one attempt."""
+        """Return a copy that asks for something else; see `activity` for what.
+
+        Raises:
+            DefinitionError: an option cannot be.
+        """
         other = copy(self)
         if not isinstance(tag, _Unset):
             other.tag = checked_tag(self.signature.owner, tag)
@@ -201,7 +240,26 @@ class Activity[**P, R](_Definition[P, R]):
             other.retry = retry
         if not isinstance(timeout, _Unset):
             other.timeout = checked_timeout(self.signature.owner, timeout)
+        if not isinstance(priority, _Unset):
+            other.priority = checked_priority(self.signature.owner, priority)
+        asked = (session, limit, queue_timeout, heartbeat_timeout)
+        if any(each is not _UNSET for each in asked):
+            has = self.more or _PLAIN
+            other.more = checked_activity_options(
+                self.signature.owner,
+                session=_or(session, has.session),
+                limit=_or(limit, has.limit),
+                queue_timeout=_or(queue_timeout, has.queue_timeout),
+                heartbeat_timeout=_or(heartbeat_timeout, has.heartbeat_timeout),
+            )
         return other
+
+
+_PLAIN = ActivityOptions()
+
+
+def _or[T](asked: T | _Unset, otherwise: T) -> T:
+    return otherwise if isinstance(asked, _Unset) else asked
 
 
 class OrchestrationDef[**P, R](_Definition[P, R]):
@@ -237,6 +295,10 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
         """The id that `.options(instance_id=...)` asked for."""
         self.asked_version: str | None = None
         """The version that `.options(version=...)` asked for; None: the latest."""
+        self.priority: int | None = None
+        """What `.options(priority=...)` asked for; None: that of the instance that calls."""
+        self.more: StartOptions | None = None
+        """What else `.options` asked for; None: all at their defaults."""
 
     @property
     def fn(self) -> Callable[Concatenate[OrchestrationContext, P], Coroutine[Any, Any, R]]:
@@ -256,6 +318,8 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
             self.asked_instance,
             self.signature.encode(args, kwargs),
             self.decode_result,
+            self.more,
+            self.priority,
         )
 
     def options(
@@ -263,11 +327,25 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
         *,
         instance_id: str | _Unset | None = _UNSET,
         version: str | _Unset | None = _UNSET,
+        parent_close: ParentClose | Literal["cancel", "terminate", "abandon"] | _Unset = _UNSET,
+        priority: int | _Unset | None = _UNSET,
+        limit: str | _Unset | None = _UNSET,
+        timeout: timedelta | float | _Unset | None = _UNSET,
+        attributes: Mapping[str, str | float | bool] | _Unset | None = _UNSET,
     ) -> Self:
-        """Return a copy that starts under a given id, or at exactly a given version.
+        """Return a copy that starts otherwise.
 
-        Without an id a child's derives from its parent and the call; without a version the
-        latest that is registered where its first turn runs is taken.
+        Args:
+            instance_id: Its id; by default a child's derives from its parent and the call.
+            version: Exactly this one; by default the latest where its first turn runs.
+            parent_close: What becomes of a child when its parent's execution ends first.
+            priority: Of its activities and children; by default that of the instance that calls.
+            limit: Its first turn waits until the limit of this key admits it.
+            timeout: For the whole run, over all its executions.
+            attributes: What it is found by.
+
+        Raises:
+            DefinitionError: an option cannot be.
         """
         other = copy(self)
         if not isinstance(instance_id, _Unset):
@@ -275,6 +353,19 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
         if not isinstance(version, _Unset):
             other.asked_version = (
                 None if version is None else check_version(self.signature.owner, version)
+            )
+        if not isinstance(priority, _Unset):
+            other.priority = checked_priority(self.signature.owner, priority)
+        if any(each is not _UNSET for each in (parent_close, limit, timeout, attributes)):
+            has = self.more or StartOptions()
+            other.more = checked_start_options(
+                self.signature.owner,
+                parent_close=_or(parent_close, has.parent_close),
+                limit=_or(limit, has.limit),
+                timeout=_or(timeout, has.timeout),
+                attributes=has.attributes
+                if isinstance(attributes, _Unset)
+                else checked_attributes(self.signature.owner, attributes or {}),
             )
         return other
 
@@ -286,7 +377,12 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
             PayloadError: an argument does not fit its type or is too large.
         """
         return self._context().engine.start_detached(
-            self.name, self.asked_version, self.asked_instance, self.signature.encode(args, kwargs)
+            self.name,
+            self.asked_version,
+            self.asked_instance,
+            self.signature.encode(args, kwargs),
+            self.more,
+            self.priority,
         )
 
 
@@ -299,14 +395,8 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 class _ActivityDecorator:
     """What `@activity(...)` with options returns."""
 
-    def __init__(
-        self,
-        name: str | None,
-        tag: str,
-        retry: Retry | None,
-        timeout: timedelta | float | None,
-    ) -> None:
-        self._options = {"name": name, "tag": tag, "retry": retry, "timeout": timeout}
+    def __init__(self, options: Mapping[str, object]) -> None:
+        self._options = options
 
     @overload
     def __call__[**P, R](
@@ -343,15 +433,17 @@ def activity(
     tag: str = UNTAGGED,
     retry: Retry | None = None,
     timeout: timedelta | float | None = None,
+    session: str | None = None,
+    priority: int | None = None,
+    limit: str | None = None,
+    queue_timeout: timedelta | float | None = None,
+    heartbeat_timeout: timedelta | float | None = None,
+    transactional: bool = False,
 ) -> _ActivityDecorator: ...
 def activity(
     fn: Callable[..., Any] | None = None,
     /,
-    *,
-    name: str | None = None,
-    tag: str = UNTAGGED,
-    retry: Retry | None = None,
-    timeout: timedelta | float | None = None,
+    **options: object,
 ) -> Activity[..., Any] | _ActivityDecorator:
     """Make a function an activity: `@activity`, or `@activity(tag="gpu", retry=Retry(5))`.
 
@@ -361,12 +453,19 @@ def activity(
         tag: Which executors may run it; by default those that take untagged work.
         retry: When to try again; by default never.
         timeout: For one attempt, from its start; seconds or a timedelta.
+        session: Activities of one session go to one executor.
+        priority: Among those due of one tag the greater goes first; -100 to 100.
+        limit: Counts against the limit of this key, if one is set.
+        queue_timeout: Fails if no executor has started it within this time of being scheduled.
+        heartbeat_timeout: An attempt that tells of no progress for this long has timed out.
+        transactional: What the body writes through its context and its result are one transaction.
+        **options: The above.
 
     Raises:
-        DefinitionError: name, tag, timeout or signature cannot be.
+        DefinitionError: an option or the signature cannot be.
     """
     if fn is None:
-        return _ActivityDecorator(name, tag, retry, timeout)
+        return _ActivityDecorator(options)
     return Activity(fn, locals_=locals_of_caller(1))
 
 
@@ -415,7 +514,7 @@ def orchestration(
     return OrchestrationDef(fn, locals_=locals_of_caller(1))
 
 
-# -------------------------------------------------------------------------- checks
+# ----------------------------------------------------------------- reading functions
 
 
 def _name_of(fn: Callable[..., Any]) -> str:
@@ -431,47 +530,3 @@ def _wants(fn: Callable[..., Any], name: str, kind: type[object]) -> bool:
     if isinstance(annotation, str):
         return annotation.rpartition(".")[2].strip("\"'") == name
     return isinstance(annotation, type) and issubclass(annotation, kind)
-
-
-def checked_name(kind: str, name: str) -> str:
-    """Refuse a name that cannot be stored or shown."""
-    if fault := fault_of(name, NAME_BYTES_MAX):
-        msg = f"{kind} name {name[:80]!r} cannot be: it {fault}"
-        raise DefinitionError(msg)
-    return name
-
-
-def checked_instance(owner: str, instance_id: str | None) -> InstanceId | None:
-    """Refuse an id that no instance can have."""
-    if instance_id is None:
-        return None
-    if fault := fault_of(instance_id, INSTANCE_ID_BYTES_MAX):
-        msg = f"{owner}: instance id {instance_id[:80]!r} cannot be: it {fault}"
-        raise DefinitionError(msg)
-    return InstanceId(instance_id)
-
-
-def checked_tag(owner: str, tag: str) -> str:
-    """Refuse a tag that cannot be stored, or named in a list of tags."""
-    fault = fault_of(tag, TAG_BYTES_MAX) if tag != UNTAGGED else None
-    if "," in tag:
-        fault = "has a comma, which separates tags"
-    if fault:
-        msg = f"{owner}: tag {tag[:80]!r} cannot be: it {fault}"
-        raise DefinitionError(msg)
-    return tag
-
-
-def checked_timeout(owner: str, timeout: timedelta | float | None) -> timedelta | None:
-    """Refuse a time for one attempt that is none."""
-    if timeout is None:
-        return None
-    try:
-        found = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
-    except (OverflowError, ValueError):  # infinite, not a number, or longer than history
-        msg = f"{owner}: timeout is {timeout} s, which is no time; for no end, set none"
-        raise DefinitionError(msg) from None
-    if found <= timedelta(0):
-        msg = f"{owner}: timeout is {found.total_seconds()} s; it must be more than 0"
-        raise DefinitionError(msg)
-    return found

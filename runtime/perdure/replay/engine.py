@@ -12,10 +12,17 @@ an activity's call     ScheduleActivity, CancelActivity        ACTIVITY_COMPLETE
 `asyncio`, timers      CreateTimer, CancelTimer                TIMER_FIRED
 a child's call         StartChild, CancelChild                 CHILD_COMPLETED, _FAILED
 `wait_event`           WaitEvent, CancelWait                   EVENT_RAISED, by name
+`schedule_wait`        WaitNext, CancelWait                    EVENT_RAISED, by name
+`dequeue_event`        DequeueEvent, CancelWait                EVENT_QUEUED, by name
+`kv_of(...).get`       ReadKey                                 KEY_READ
 =====================  ======================================  ==========================
 
-Events differ in that the sender knows nothing of the operation: arrivals and waits of one name
-queue for each other, first come first served, and whichever comes first waits for the other.
+What is done at once (status, attributes, keys, steps) is an action without an entry. Arrivals that
+are matched by name are in `perdure.replay.queues`, updates in `perdure.replay.requests`.
+
+A call that goes beyond a limit raises. Limits may be set otherwise before the history is replayed,
+so a refusal is a decision too, recorded under the operation that the call would have been; on
+replay the record alone decides.
 """
 
 from __future__ import annotations
@@ -24,12 +31,18 @@ import asyncio
 import hashlib
 import logging
 import zlib
-from collections import deque
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from perdure.errors import AuthorError, ForbiddenCallError, NondeterminismError, PayloadError
+from perdure.errors import (
+    AuthorError,
+    ForbiddenCallError,
+    NondeterminismError,
+    PayloadError,
+    SpinningTurnError,
+)
 from perdure.model.actions import (
     Action,
     CancelActivity,
@@ -38,33 +51,48 @@ from perdure.model.actions import (
     CancelWait,
     ContinueAsNew,
     CreateTimer,
+    DequeueEvent,
+    ReadKey,
+    RecordStep,
+    RefuseCall,
     ScheduleActivity,
+    SetAttributes,
     SetCustomStatus,
     StartChild,
     StartDetached,
+    TerminateChild,
     WaitEvent,
+    WaitNext,
 )
-from perdure.model.codec import decode, decode_failure
+from perdure.model.codec import decode, decode_failure, decode_object, raw_json
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText, OperationId, child_instance_id
-from perdure.model.records import CarriedEvent, Record, RecordKind
+from perdure.model.options import ActivityOptions, StartOptions
+from perdure.model.records import CarriedEvent, ParentClose, Record, RecordKind
 from perdure.model.strictness import TripwirePolicy
 from perdure.replay.failures import REACHES_USER_CODE, activity_error, orchestration_error
 from perdure.replay.futures import DurableTask, DurableTimer, OperationHandle, OperationKind
+from perdure.replay.keys import Keys
 from perdure.replay.lines import line_of_caller
 from perdure.replay.loop import DeterministicLoop, ExecutionClosed
 from perdure.replay.patches import Patches
+from perdure.replay.queues import Arrivals
+from perdure.replay.requests import Requests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
+    from perdure.model.limits import Limits
     from perdure.model.policy import Retry
+    from perdure.model.records import StartedBody
     from perdure.replay.futures import DurableFuture, Waiting
 
-__all__ = ["Engine"]
+__all__ = ["DEADLINE", "Engine"]
 
 _LOGGER = logging.getLogger("perdure.orchestration")
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+DEADLINE = OperationId("deadline:1")
+"""The operation of the timer that ends a run which takes too long."""
 _NUMBER_BITS = 40
 """Room for the numbers of one execution's futures beneath the digest that sets them apart."""
 
@@ -76,30 +104,47 @@ class Engine:
         "_arrived",
         "_events",
         "_fresh_timers",
+        "_parent_close",
+        "_queued",
+        "_reading",
+        "_recorded",
         "_silenced",
         "_started_at",
-        "_waits",
         "aborted",
         "actions",
+        "attributes",
         "blocked",
         "cancel_reason",
         "closed",
         "continuing",
         "custom_status",
+        "deadline",
         "execution",
         "history_length",
         "instance",
+        "keys",
+        "limits",
         "loop",
         "now",
         "open",
         "patches",
+        "priority",
         "replaying",
+        "requests",
         "root",
+        "timed_out",
         "timestamp",
         "tripwire",
     )
 
-    def __init__(self, instance: InstanceId, execution: int, started_at: datetime) -> None:
+    def __init__(
+        self,
+        instance: InstanceId,
+        execution: int,
+        started_at: datetime,
+        started: StartedBody,
+        limits: Limits,
+    ) -> None:
         """Begin with nothing open; `started_at` is when the start was recorded."""
         self.instance = instance
         self.execution = execution
@@ -114,7 +159,17 @@ class Engine:
         self.history_length = 0
         self.actions: list[Action | None] = []
         self.open: dict[str, Waiting] = {}
-        self.custom_status: JsonText | None = None
+        self.limits = limits
+        self.priority = started.priority
+        self.custom_status = started.custom_status
+        self.attributes = started.attributes
+        self.keys = Keys(started.keys)
+        self.requests = Requests(self)
+        self.deadline = started.deadline
+        if self.deadline is None and started.timeout is not None:
+            self.deadline = started_at + started.timeout
+        self.timed_out = False
+        """The deadline passed, and the code was told so."""
         self.patches = Patches()
         self.cancel_reason: str | None = None
         self.continuing: ContinueAsNew | None = None
@@ -124,10 +179,15 @@ class Engine:
         """What parks the run: raised by the turn, whatever the code made of it."""
         self.tripwire = TripwirePolicy.OFF
         self._fresh_timers: dict[str, int] = {}
-        self._waits: dict[str, deque[OperationHandle[Any]]] = {}
-        self._events: dict[str, deque[tuple[int, CarriedEvent]]] = {}
+        self._events = Arrivals()
+        self._queued = Arrivals()
+        self._parent_close: dict[str, ParentClose] = {}
+        self._recorded: dict[str, RecordStep | RefuseCall] = {}
         self._arrived = 0
         self._silenced = 0
+        self._reading = 0
+        for event in started.carried:
+            self.arrive(event)
 
     # -------------------------------------------------------------- the turn's frame
 
@@ -140,8 +200,24 @@ class Engine:
         self.actions = []
         self._fresh_timers.clear()
 
+    def repeat(self, actions: Sequence[Action]) -> None:
+        """Take note of what a recorded turn holds that its repetition is given."""
+        self.patches.replay(actions)
+        self._recorded = {
+            each.operation: each for each in actions if isinstance(each, RecordStep | RefuseCall)
+        }
+
+    def recorded(self, operation: OperationId) -> RecordStep | RefuseCall | None:
+        """Return what the repeated turn holds under an operation; None on a first run."""
+        return self._recorded.get(operation) if self.replaying else None
+
     def block(self, error: AuthorError) -> None:
-        """Park the run: stop here, and let the turn raise `error`."""
+        """Park the run: stop here, and let the turn raise `error`.
+
+        Not for code that may only look: to it `error` is raised, and the run goes on.
+        """
+        if self._reading:
+            return
         if self.blocked is None:
             self.blocked = error
         self.loop.stopping = True
@@ -166,6 +242,20 @@ class Engine:
         """True while nothing may be asked for, see `silenced`."""
         return self._silenced > 0
 
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        """Refuse whatever is asked for, and go on: code that may only look."""
+        self._reading += 1
+        try:
+            yield
+        finally:
+            self._reading -= 1
+
+    @property
+    def is_reading(self) -> bool:
+        """True while code runs that may only look, see `reading`."""
+        return self._reading > 0
+
     def report(self, context: dict[str, Any]) -> None:
         """Log an error that nobody awaited, unless it was logged when it first happened."""
         if self.replaying or self.closed:
@@ -185,6 +275,12 @@ class Engine:
         """Return the task that asks; refuse whoever may not ask."""
         if self.closed or self._silenced:
             raise ExecutionClosed
+        if self._reading:
+            msg = (
+                f"instance {self.instance!r}: queries, validators and steps may look at the run, "
+                "and ask it for nothing"
+            )
+            raise ForbiddenCallError(msg)
         task = asyncio.current_task(self.loop) if self.loop.running else None
         if isinstance(task, DurableTask):
             return task
@@ -200,11 +296,59 @@ class Engine:
             self.block(error)
         raise error
 
-    def _next(self) -> tuple[OperationId, str]:
+    def next_operation(self) -> tuple[OperationId, str]:
         """Name the next operation of the current task, and the line that asks."""
         task = self._task()
+        if len(self.actions) >= self.limits.actions_per_turn and not self.replaying:
+            raise self._too_many()
         task.operations = count = task.operations + 1
         return OperationId(f"{task.path}:{count}"), line_of_caller() or task.line
+
+    def _too_many(self) -> SpinningTurnError:
+        error = SpinningTurnError(
+            f"instance {self.instance!r}: one turn asked for more than "
+            f"{self.limits.actions_per_turn:,} things. Await some before asking for more, or "
+            "raise Limits.actions_per_turn and resume"
+        )
+        self.block(error)
+        return error
+
+    def record(self, action: Action) -> None:
+        """Add a decision to the turn's."""
+        self.actions.append(action)
+
+    def admit(self, call: str, fault: str | None, operation: OperationId, line: str) -> None:
+        """Raise if a call goes beyond a limit; on replay, if it did so when it was recorded.
+
+        Args:
+            call: What is asked for, in a word or two: the history shows it.
+            fault: What is wrong, by the limits of today.
+            operation: The operation that it would have been.
+            line: The line that asks.
+
+        Raises:
+            PayloadError: it is refused.
+        """
+        if self.replaying:
+            found = self._recorded.get(operation)
+            if not isinstance(found, RefuseCall) or found.call != call:
+                return
+            fault = found.message
+        elif fault is None:
+            return
+        self.actions.append(RefuseCall(operation, call, fault, line))
+        raise PayloadError(fault)
+
+    def _admit_payload(self, call: str, text: JsonText, operation: OperationId, line: str) -> None:
+        """Admit arguments, see `admit`."""
+        limit, fault = self.limits.payload_bytes, None
+        if len(text) * 4 > limit and (size := len(text.encode())) > limit:
+            fault = (
+                f"the arguments of {call} are {size:,} bytes of JSON; the limit is {limit:,}. "
+                "Put the data into a store and pass its address"
+            )
+        if fault is not None or self._recorded:
+            self.admit(call, fault, operation, line)
 
     def schedule_activity[R](  # noqa: PLR0917  the hot path, with few callers
         self,
@@ -214,38 +358,68 @@ class Engine:
         retry: Retry | None,
         timeout: timedelta | None,
         decode_result: Callable[[JsonText | None], R],
+        options: ActivityOptions | None = None,
+        priority: int | None = None,
     ) -> OperationHandle[R]:
-        """Ask for an activity."""
-        operation, line = self._next()
-        self.actions.append(ScheduleActivity(operation, name, input_, tag, retry, timeout, line))
+        """Ask for an activity; without a priority it has the instance's."""
+        operation, line = self.next_operation()
+        self._admit_payload(f"activity {name!r}", input_, operation, line)
+        level = self.priority if priority is None else priority
+        if level != (0 if options is None else options.priority):
+            options = replace(options or ActivityOptions(), priority=level)
+        self.actions.append(
+            ScheduleActivity(operation, name, input_, tag, retry, timeout, line, options)
+        )
         handle = OperationHandle(self, OperationKind.ACTIVITY, operation, name, decode_result)
         self.open[operation] = handle
         return handle
 
-    def start_child[R](
+    def start_child[R](  # noqa: PLR0917  few callers, and the fields that there are
         self,
         name: str,
         version: str | None,
         instance: InstanceId | None,
         input_: JsonText,
         decode_result: Callable[[JsonText | None], R],
+        options: StartOptions | None = None,
+        priority: int | None = None,
     ) -> OperationHandle[R]:
-        """Ask for a sub-orchestration."""
-        operation, line = self._next()
+        """Ask for a sub-orchestration; without a priority it has the instance's."""
+        operation, line = self.next_operation()
+        self._admit_payload(f"orchestration {name!r}", input_, operation, line)
         child = instance or child_instance_id(self.instance, self.execution, operation)
-        self.actions.append(StartChild(operation, name, version, child, input_, line))
+        options = self._start_options(options, priority)
+        self.actions.append(StartChild(operation, name, version, child, input_, line, options))
+        if options is not None and options.parent_close is not ParentClose.CANCEL:
+            self._parent_close[operation] = options.parent_close
         handle = OperationHandle(self, OperationKind.CHILD, operation, child, decode_result)
         self.open[operation] = handle
         return handle
 
-    def start_detached(
-        self, name: str, version: str | None, instance: InstanceId | None, input_: JsonText
+    def start_detached(  # noqa: PLR0917  as above
+        self,
+        name: str,
+        version: str | None,
+        instance: InstanceId | None,
+        input_: JsonText,
+        options: StartOptions | None = None,
+        priority: int | None = None,
     ) -> InstanceId:
-        """Ask for an instance that nobody waits for."""
-        operation, line = self._next()
+        """Ask for an instance that nobody waits for; without a priority it has this one's."""
+        operation, line = self.next_operation()
+        self._admit_payload(f"orchestration {name!r}", input_, operation, line)
         child = instance or child_instance_id(self.instance, self.execution, operation)
-        self.actions.append(StartDetached(operation, name, version, child, input_, line))
+        options = self._start_options(options, priority)
+        self.actions.append(StartDetached(operation, name, version, child, input_, line, options))
         return child
+
+    def _start_options(
+        self, options: StartOptions | None, priority: int | None
+    ) -> StartOptions | None:
+        level = self.priority if priority is None else priority
+        if level == (0 if options is None else options.priority):
+            return options
+        return replace(options or StartOptions(), priority=level)
 
     def start_timer(self, timer: DurableTimer, delay: float) -> None:
         """Ask for a timer that wakes a callback."""
@@ -265,7 +439,7 @@ class Engine:
         return handle
 
     def _create_timer(self, delay: timedelta) -> OperationId:
-        operation, line = self._next()
+        operation, line = self.next_operation()
         try:
             fire_at = self.now + delay
         except OverflowError:
@@ -277,22 +451,77 @@ class Engine:
     def wait_event[T](
         self, name: str, decode_event: Callable[[JsonText | None], T]
     ) -> OperationHandle[T]:
-        """Ask for the next event of that name."""
-        operation, line = self._next()
+        """Ask for the next event of that name, buffered ones first."""
+        operation, line = self.next_operation()
         self.actions.append(WaitEvent(operation, name, line))
         handle = OperationHandle(self, OperationKind.EVENT, operation, name, decode_event)
-        if arrived := self._events.get(name):
-            _deliver_event(handle, arrived.popleft()[1].data)
-            return handle
+        return self._receive(self._events, name, handle, self._events.take(name))
+
+    def wait_next[T](
+        self, name: str, decode_event: Callable[[JsonText | None], T]
+    ) -> OperationHandle[T]:
+        """Ask for an event of that name that arrives from now on."""
+        operation, line = self.next_operation()
+        self.actions.append(WaitNext(operation, name, line))
+        handle = OperationHandle(self, OperationKind.EVENT, operation, name, decode_event)
+        return self._receive(self._events, name, handle, None)
+
+    def dequeue_event(self, queue: str, as_type: Any) -> OperationHandle[Any]:
+        """Ask for the next message of a queue, buffered ones first."""
+        operation, line = self.next_operation()
+        self.actions.append(DequeueEvent(operation, queue, line))
+
+        def decode_message(text: JsonText | None) -> Any:
+            return decode(text, as_type, what=f"a message of queue {queue!r}")
+
+        handle = OperationHandle(self, OperationKind.QUEUE, operation, queue, decode_message)
+        return self._receive(self._queued, queue, handle, self._queued.take(queue))
+
+    def _receive[T](
+        self, arrivals: Arrivals, name: str, handle: OperationHandle[T], event: CarriedEvent | None
+    ) -> OperationHandle[T]:
+        if event is not None:
+            _deliver_from_outside(handle, event.data)
+        else:
+            self.open[handle.operation] = handle
+            arrivals.wait(name, handle)
+        return handle
+
+    def read_key(self, instance: InstanceId, key: str, as_type: Any) -> OperationHandle[Any]:
+        """Ask for a key of another instance."""
+        operation, line = self.next_operation()
+        self.actions.append(ReadKey(operation, instance, key, line))
+        what = f"the value of key {key!r} of instance {instance!r}"
+
+        def decode_value(text: JsonText | None) -> Any:
+            return None if text in (None, "null") else decode(text, as_type, what=what)
+
+        handle = OperationHandle(self, OperationKind.KEY, operation, key, decode_value)
         self.open[operation] = handle
-        self._waits.setdefault(name, deque()).append(handle)
         return handle
 
     def set_custom_status(self, value: JsonText | None) -> None:
         """Ask to show a status."""
-        operation, _line = self._next()
+        operation, line = self.next_operation()
+        limit, fault = self.limits.custom_status_bytes, None
+        if value is not None and (size := len(value.encode())) > limit:
+            fault = f"the custom status is {size:,} bytes of JSON; the limit is {limit:,}"
+        self.admit("custom status", fault, operation, line)
         self.custom_status = value
-        self.actions.append(SetCustomStatus(operation, value))
+        self.actions.append(SetCustomStatus(operation, value, line))
+
+    def set_attributes(self, values: JsonText) -> None:
+        """Ask to be found by other attributes; a null takes one away."""
+        operation, line = self.next_operation()
+        there = {} if self.attributes is None else decode_object(self.attributes)
+        there.update(decode_object(values))
+        kept = raw_json({name: found for name, found in there.items() if found is not None})
+        limit, fault = self.limits.attribute_bytes, None
+        if (size := len(kept.encode())) > limit:
+            fault = f"the attributes are {size:,} bytes of JSON; the limit is {limit:,}"
+        self.admit("attributes", fault, operation, line)
+        self.attributes = kept
+        self.actions.append(SetAttributes(operation, values, line))
 
     def patched(self, patch: str, *, deprecated: bool = False) -> bool:
         """Ask whether this execution takes a patch; not an operation, so it counts as none."""
@@ -308,7 +537,8 @@ class Engine:
         self, name: str, version: str | None, input_: JsonText
     ) -> DurableFuture[Any]:
         """End this execution where it stands; the future is never done."""
-        self._task()
+        operation, line = self.next_operation()
+        self._admit_payload("continue-as-new", input_, operation, line)
         self.continuing = ContinueAsNew(name, version, input_)
         self.loop.stopping = True
         return self.loop.create_future()
@@ -338,8 +568,13 @@ class Engine:
                 child = InstanceId(handle.subject)
                 self.actions.append(CancelChild(handle.operation, child, reason))
             case OperationKind.EVENT:
-                self._waits[handle.subject].remove(handle)
+                self._events.withdraw(handle.subject, handle)
                 self.actions.append(CancelWait(handle.operation))
+            case OperationKind.QUEUE:
+                self._queued.withdraw(handle.subject, handle)
+                self.actions.append(CancelWait(handle.operation))
+            case OperationKind.KEY:
+                pass  # what was read finds nobody
             case OperationKind.TIMER:
                 self._cancel_timer(handle.operation)
 
@@ -359,15 +594,24 @@ class Engine:
             self.actions[index] = None
 
     def withdraw_all(self, reason: str) -> None:
-        """Withdraw what an ended execution leaves open; its timers and waits end with it."""
+        """Withdraw what an ended execution leaves open; its timers and waits end with it.
+
+        Children are treated as they were started to be.
+        """
         for operation, waiting in self.open.items():
             if not isinstance(waiting, OperationHandle):
                 continue
             if waiting.kind is OperationKind.ACTIVITY:
-                self.actions.append(CancelActivity(OperationId(operation), reason))
+                self.actions.append(CancelActivity(waiting.operation, reason))
             elif waiting.kind is OperationKind.CHILD:
                 child = InstanceId(waiting.subject)
-                self.actions.append(CancelChild(OperationId(operation), child, reason))
+                match self._parent_close.get(operation, ParentClose.CANCEL):
+                    case ParentClose.CANCEL:
+                        self.actions.append(CancelChild(waiting.operation, child, reason))
+                    case ParentClose.TERMINATE:
+                        self.actions.append(TerminateChild(waiting.operation, child, reason))
+                    case ParentClose.ABANDON:
+                        pass
         self.open.clear()
 
     # ---------------------------------------------------------------- delivering
@@ -377,8 +621,14 @@ class Engine:
         match record.kind:
             case RecordKind.EVENT_RAISED:
                 self.arrive(CarriedEvent(record.ref or "", record.body))
+            case RecordKind.EVENT_QUEUED:
+                self.arrive(CarriedEvent(record.ref or "", record.body, queued=True))
             case RecordKind.CANCEL_REQUESTED:
-                self._cancel(record)
+                self._cancel(reason_of(record))
+            case RecordKind.UPDATE_REQUESTED:
+                self.requests.deliver(record.ref or "", record.body or JsonText("null"))
+            case RecordKind.TIMER_FIRED if record.ref == DEADLINE:
+                self._time_out()
             case _:
                 self._answer(record)
 
@@ -399,6 +649,8 @@ class Engine:
             case RecordKind.CHILD_FAILED:
                 failure = decode_failure(record.body or JsonText("null"))
                 waiting.set_exception(orchestration_error(waiting.subject, failure))
+            case RecordKind.KEY_READ:
+                _deliver_from_outside(waiting, record.body)
             case _:
                 try:
                     waiting.deliver(record.body)
@@ -414,30 +666,40 @@ class Engine:
 
     def arrive(self, event: CarriedEvent) -> None:
         """Hand an event to the first wait of its name, or keep it for the next."""
-        waits = self._waits.get(event.name)
-        if not waits:
-            self._arrived += 1
-            self._events.setdefault(event.name, deque()).append((self._arrived, event))
-            return
-        handle = waits.popleft()
-        self.open.pop(handle.operation, None)
-        _deliver_event(handle, event.data)
+        arrivals = self._queued if event.queued else self._events
+        self._arrived += 1
+        handle = arrivals.arrive(self._arrived, event)
+        if handle is not None:
+            self.open.pop(handle.operation, None)
+            _deliver_from_outside(handle, event.data)
 
     def stop_waiting(self) -> None:
         """Let events pass by the waits of an execution that has ended."""
-        self._waits.clear()
+        self._events.stop_waiting()
+        self._queued.stop_waiting()
 
-    def _cancel(self, record: Record) -> None:
+    def _cancel(self, reason: str) -> bool:
         """Cancel the root task; only the first request counts."""
         if self.cancel_reason is not None or self.root is None:
-            return
-        reason = reason_of(record)
+            return False
         self.cancel_reason = reason
         self.root.cancel(reason)
+        return True
+
+    def watch_deadline(self) -> None:
+        """Ask for the timer that ends a run which takes too long."""
+        if self.deadline is not None:
+            delay = max(self.deadline - self.now, timedelta(0))
+            self.actions.append(CreateTimer(DEADLINE, delay, self.deadline, ""))
+
+    def _time_out(self) -> None:
+        """Cancel the run for its deadline; one that is being cancelled goes on with that."""
+        if self.deadline is not None and self._cancel(f"the deadline {self.deadline} has passed"):
+            self.timed_out = True
 
     def unread(self) -> tuple[CarriedEvent, ...]:
-        """Return the events that nobody has waited for, oldest first."""
-        kept = sorted((item for queue in self._events.values() for item in queue), key=_order)
+        """Return the events and messages that nobody has taken, oldest first."""
+        kept = sorted((*self._events.kept(), *self._queued.kept()), key=_order)
         return tuple(event for _, event in kept)
 
 
@@ -458,8 +720,8 @@ def _nothing(_body: JsonText | None) -> None:
     return None
 
 
-def _deliver_event(handle: OperationHandle[Any], data: JsonText | None) -> None:
-    """An event comes from outside: data of the wrong type is the code's to handle."""
+def _deliver_from_outside(handle: OperationHandle[Any], data: JsonText | None) -> None:
+    """What comes from outside may be of the wrong type, which is the code's to handle."""
     try:
         handle.deliver(data)
     except PayloadError as error:
@@ -472,6 +734,7 @@ _ANSWERED = {
     RecordKind.TIMER_FIRED: OperationKind.TIMER,
     RecordKind.CHILD_COMPLETED: OperationKind.CHILD,
     RecordKind.CHILD_FAILED: OperationKind.CHILD,
+    RecordKind.KEY_READ: OperationKind.KEY,
 }
 """Which messages answer which operations; events are matched by name instead."""
 
@@ -491,6 +754,11 @@ def _misfit(instance: str, waiting: OperationHandle[Any], error: PayloadError) -
         f"instance {instance!r}, operation {waiting.operation}: {error}. The declared type has "
         "changed since the result was recorded: let it read the old form too"
     )
+
+
+def timed_out(reason: str) -> Failure:
+    """Make the failure of a run that ended because it took too long."""
+    return Failure(FailureCategory.TIMEOUT, "OrchestrationTimedOutError", reason, retryable=False)
 
 
 def cancelled(reason: str) -> Failure:

@@ -132,9 +132,9 @@ def _traceback(error: BaseException) -> str:
     return "…" + text[-TRACEBACK_CHARACTERS_MAX:]
 
 
-def activity_error(name: str, failure: Failure) -> ActivityError:
-    """Make what is raised where a failed activity is awaited."""
-    error = ActivityError(f"activity {name!r} failed: {_brief(failure)}", failure)
+def activity_error(name: str, failure: Failure, what: str = "activity") -> ActivityError:
+    """Make what is raised where a failed activity is awaited, or a step called."""
+    error = ActivityError(f"{what} {name!r} failed: {_brief(failure)}", failure)
     return _with_traceback(error, failure)
 
 

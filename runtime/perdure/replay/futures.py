@@ -33,6 +33,8 @@ class OperationKind(Enum):
     ACTIVITY = "activity"
     CHILD = "sub-orchestration"
     EVENT = "event"
+    QUEUE = "queue"
+    KEY = "key"
     TIMER = "timer"
 
 

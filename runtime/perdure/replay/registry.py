@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from perdure.errors import DefinitionError, NotRegisteredError
+from perdure.model.limits import DEFAULT_LIMITS, Limits
 from perdure.replay.definitions import Activity, OrchestrationDef
 from perdure.replay.versions import check_version, version_key
 
@@ -21,14 +22,20 @@ _DEFINITIONS: tuple[type[Any], ...] = (Activity, OrchestrationDef)
 class Registry:
     """Orchestrations by name and version, activities by name."""
 
-    def __init__(self, *definitions: Activity[..., Any] | OrchestrationDef[..., Any]) -> None:
-        """Hold these definitions.
+    def __init__(
+        self,
+        *definitions: Activity[..., Any] | OrchestrationDef[..., Any],
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        """Hold these definitions, and what their runs may use.
 
         Raises:
             DefinitionError: two have the same name and version, or one cannot be.
         """
         self._orchestrations: dict[str, dict[str, OrchestrationDef[..., Any]]] = {}
         self._latest: dict[str, OrchestrationDef[..., Any]] = {}
+        self.limits = limits
+        """Of runs, where whoever takes their turns sets no others."""
         self._activities: dict[str, Activity[..., Any]] = {}
         self.add(*definitions)
 

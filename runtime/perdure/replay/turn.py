@@ -14,12 +14,16 @@ The end. An execution ends when its root task does, or when it asks to continue 
 failure arrives that no code may see. Messages after that point are not delivered: events among
 them go on to the next execution or are listed as unread, and a cancel request among them still
 turns a continue-as-new into a cancellation, for else it would be lost.
+
+What an execution leaves to the next one is all in that one's start: what came in and was not read,
+updates that were not answered, the status, the keys, the attributes, the deadline. So an execution
+can be replayed from its own records alone.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
-from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +31,7 @@ from perdure.errors import AuthorError, HistoryLimitError, NondeterminismError, 
 from perdure.model.actions import Action
 from perdure.model.codec import decode_started
 from perdure.model.ids import InstanceId, JsonText
+from perdure.model.limits import DEFAULT_LIMITS, HISTORY_WARNINGS, Limits
 from perdure.model.records import (
     CarriedEvent,
     Ending,
@@ -42,7 +47,7 @@ from perdure.replay.amendments import amend
 from perdure.replay.compare import compare_actions, compare_endings, compare_versions
 from perdure.replay.context import OrchestrationContext
 from perdure.replay.current import CURRENT
-from perdure.replay.engine import Engine, cancelled, reason_of
+from perdure.replay.engine import Engine, cancelled, reason_of, timed_out
 from perdure.replay.failures import explain_foreign, failure_from
 from perdure.replay.tripwire import watch
 
@@ -50,33 +55,34 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from perdure.model.failure import Failure
     from perdure.replay.definitions import OrchestrationDef
     from perdure.replay.registry import Registry
 
 __all__ = ["Limits", "LiveExecution", "TurnResult", "open_execution", "replay_history"]
 
+_LOGGER = logging.getLogger("perdure.orchestration")
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _CONTINUED = Ending(Outcome.CONTINUED_AS_NEW)
 
 amend()
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one execution may use before it is parked as Blocked."""
-
-    callbacks_per_turn: int = 1_000_000
-    """Wake-ups of tasks in one turn, beyond which it spins (`SpinningTurnError`)."""
-    history_records: int = 50_000
-    """Records of one execution (`HistoryLimitError`)."""
-
-
-DEFAULT_LIMITS = Limits()
-
-
 @dataclass(slots=True)
 class TurnResult:
-    """What one turn decided."""
+    """What one turn decided.
+
+    Everything that storage has to do is in `actions`, in the order in which it was asked for:
+
+    * of `SetKey`, `ClearKey` and `ClearKeys` the last word on each key counts, of `SetAttributes`
+      the last word on each attribute, of `SetCustomStatus` the last;
+    * `ReadKey` is read before the commit and comes back by `KEY_READ`;
+    * `AnswerUpdate` goes to whoever sent the update, `TerminateChild` to the child, past its code;
+    * `RecordStep`, `RefuseCall`, `MarkPatch`, `ContinueAsNew` and waits ask for nothing.
+
+    With an ending, what this very turn scheduled is not wanted any more. Two things still start:
+    `StartDetached`, and a `StartChild` whose `parent_close` is `ABANDON`.
+    """
 
     version: str
     body: JsonText
@@ -87,6 +93,10 @@ class TurnResult:
     """With `Outcome.CONTINUED_AS_NEW`: what the next execution starts with."""
     parent: ParentLink | None
     """Who is told how it ended, if this is a child."""
+    history_records: int = 0
+    """Records of this execution up to this turn, itself included."""
+    history_fraction: float = 0.0
+    """Of `Limits.history_records`: 1.0 is as long as it may become."""
 
 
 @dataclass(slots=True)
@@ -113,6 +123,7 @@ class LiveExecution:
         "_started",
         "ended",
         "position",
+        "spoiled",
     )
 
     def __init__(
@@ -133,10 +144,7 @@ class LiveExecution:
         self._first_seq = start.seq
         self._limits = limits
         self._build = build
-        self._engine = Engine(instance, execution, start.at)
-        self._engine.custom_status = self._started.custom_status
-        for event in self._started.carried:
-            self._engine.arrive(event)
+        self._engine = Engine(instance, execution, start.at, started, limits)
         self._engine.tripwire = strictness.tripwire
         watch(definition.fn, strictness.tripwire)
         self._context = OrchestrationContext(self._engine, definition)
@@ -145,6 +153,8 @@ class LiveExecution:
         self.position = start.seq - 1
         """Sequence number up to which messages are consumed."""
         self.ended = False
+        self.spoiled = False
+        """True once a query changed what it may only look at: close it and open it again."""
 
     @property
     def instance(self) -> InstanceId:
@@ -200,6 +210,7 @@ class LiveExecution:
         except AuthorError as error:
             self._failed = error
             raise
+        self._warn_of_length(self.position, upto)
         self.position = upto
         return TurnResult(
             version=self._definition.version,
@@ -208,6 +219,8 @@ class LiveExecution:
             ending=body.ending,
             next_execution=after,
             parent=self._started.parent,
+            history_records=(length := upto - self._first_seq + 2),
+            history_fraction=length / self._limits.history_records,
         )
 
     def repeat(self, records: Sequence[Record]) -> None:
@@ -231,6 +244,37 @@ class LiveExecution:
             f"{self._limits.history_records:,}. Raise the limit and resume; in the code, "
             "`await ctx.continue_as_new(...)` when `ctx.should_continue_as_new`"
         )
+
+    def _warn_of_length(self, before: int, upto: int) -> None:
+        """Warn once for each part of the limit that this turn's records pass."""
+        limit = self._limits.history_records
+        for part in HISTORY_WARNINGS:
+            if before - self._first_seq + 1 < part * limit <= upto - self._first_seq + 1:
+                _LOGGER.warning(
+                    "the history has reached %d %% of its limit of %d records; "
+                    "`await ctx.continue_as_new(...)` when `ctx.should_continue_as_new`",
+                    *(round(part * 100), limit),
+                    extra=self._engine.log_fields(),
+                )
+
+    def answer_query(self, name: str, input_: JsonText) -> JsonText | Failure:
+        """Ask a query handler of the code, in the state after the last turn.
+
+        Nothing is recorded. What the handler asks for is refused, and is its failure. If it woke a
+        task all the same, `spoiled` says so, and this execution can only be closed.
+
+        Args:
+            name: Of the handler.
+            input_: Its arguments as one JSON object, by parameter name.
+        """
+        if self._closed or self._failed is not None:
+            msg = f"instance {self.instance!r}: execution {self.execution} is over; open it again"
+            raise RuntimeError(msg)
+        engine = self._engine
+        with engine.loop:
+            answer = engine.requests.ask(name, input_)
+            self.spoiled |= not engine.loop.is_resting and not engine.loop.stopping
+        return answer
 
     def _catch_up(self, records: Sequence[Record], upto: int) -> list[Record]:
         """Repeat recorded turns that are new to this execution; return the messages after them."""
@@ -262,7 +306,7 @@ class LiveExecution:
             msg = f"instance {self.instance!r}: history has a turn after its execution ended"
             raise NondeterminismError(msg)
         compare_versions(self.instance, recorded.version, self.version)
-        self._engine.patches.replay(recorded.actions)
+        self._engine.repeat(recorded.actions)
         decided, _ = self._run(turn.batch, recorded.upto, recorded.now, replaying=True)
         further = (action for each in later for action in each.body.actions)
         self._engine.patches.compare(self.instance)
@@ -278,6 +322,8 @@ class LiveExecution:
         engine.begin(now, upto - self._first_seq + 1, replaying=replaying)
         budget = self._limits.callbacks_per_turn
         rest: Sequence[Record] = ()
+        if self._started.updates and batch and batch[0].kind is RecordKind.STARTED:
+            batch = [batch[0], *self._carried_updates(batch[0]), *batch[1:]]
         for index, message in enumerate(batch):
             if message.kind is RecordKind.STARTED:
                 self._start()
@@ -293,13 +339,21 @@ class LiveExecution:
         ending = self._ending(rest) if self.ended else None
         after = self._after(ending) if ending is not None else None
         actions = tuple([action for action in engine.actions if action is not None])
-        unread: tuple[str, ...] = ()
-        if ending is not None and after is None:
-            unread = tuple(event.name for event in engine.unread())
-        return (
-            TurnBody(upto, engine.now, self.version, _PYTHON, self._build, actions, ending, unread),
-            after,
+        unread = engine.unread() if ending is not None and after is None else ()
+        body = TurnBody(
+            *(upto, engine.now, self.version, _PYTHON, self._build, actions, ending),
+            unread=tuple([event.name for event in unread if not event.queued]),
+            unread_queued=tuple([event.name for event in unread if event.queued]),
         )
+        return body, after
+
+    def _carried_updates(self, start: Record) -> list[Record]:
+        """Let updates of the last execution arrive right after the start of this one."""
+        kind = RecordKind.UPDATE_REQUESTED
+        return [
+            Record(start.seq, start.execution, kind, each.update, each.body, start.at)
+            for each in self._started.updates
+        ]
 
     def _start(self) -> None:
         """Start the root task; arguments that do not fit end the run at once."""
@@ -309,10 +363,11 @@ class LiveExecution:
         except PayloadError as error:
             engine.abort(failure_from(error))
             return
-        context = Context()
+        context = engine.requests.context
         context.run(CURRENT.set, self._context)
+        engine.watch_deadline()
         coroutine = self._definition.fn(self._context, **arguments)
-        engine.root = engine.loop.start_root(coroutine, context)
+        engine.root = engine.loop.start_root(coroutine, context.copy())
 
     # ------------------------------------------------------------------ the end
 
@@ -322,8 +377,14 @@ class LiveExecution:
         engine.loop.stopping = True
         engine.stop_waiting()
         for message in rest:
-            if message.kind is RecordKind.EVENT_RAISED:
-                engine.arrive(CarriedEvent(message.ref or "", message.body))
+            match message.kind:
+                case RecordKind.EVENT_RAISED | RecordKind.EVENT_QUEUED:
+                    queued = message.kind is RecordKind.EVENT_QUEUED
+                    engine.arrive(CarriedEvent(message.ref or "", message.body, queued))
+                case RecordKind.UPDATE_REQUESTED:
+                    engine.requests.hold(message.ref or "", message.body or JsonText("null"))
+                case _:
+                    pass
         ending = self._outcome()
         if ending is _CONTINUED:
             for message in rest:
@@ -332,7 +393,9 @@ class LiveExecution:
                     ending = _cancelled_ending(engine.cancel_reason)
                     break
         engine.withdraw_all(_REASONS.get(ending.outcome, "the orchestration ended"))
-        if ending is _CONTINUED and engine.continuing is not None:
+        if ending is not _CONTINUED:
+            engine.requests.refuse_all(ending.outcome)
+        elif engine.continuing is not None:
             engine.actions.append(engine.continuing)
         return ending
 
@@ -343,6 +406,8 @@ class LiveExecution:
         if root is None or not root.done():
             return _CONTINUED
         if root.cancelled():
+            if engine.timed_out:
+                return Ending(Outcome.TIMED_OUT, failure=timed_out(engine.cancel_reason or ""))
             if engine.cancel_reason is not None:
                 return _cancelled_ending(engine.cancel_reason)
             return Ending(Outcome.FAILED, failure=failure_from(_cancellation(root)))
@@ -365,13 +430,28 @@ class LiveExecution:
         continuing = self._engine.continuing
         if ending.outcome is not Outcome.CONTINUED_AS_NEW or continuing is None:
             return None
+        engine = self._engine
+        carried = engine.unread()
+        limit = self._limits.carried_events
+        if len(carried) > limit and not engine.replaying:
+            msg = (
+                f"instance {self.instance!r} would continue as new with {len(carried):,} unread "
+                f"events; the limit is {limit:,}. Read them, or raise Limits.carried_events, and "
+                "resume"
+            )
+            raise HistoryLimitError(msg)
         return StartedBody(
             name=continuing.name,
             version=continuing.version,
             input=continuing.input,
             parent=self._started.parent,
-            carried=self._engine.unread(),
-            custom_status=self._engine.custom_status,
+            carried=carried,
+            custom_status=engine.custom_status,
+            keys=tuple(engine.keys.entries.values()),
+            updates=engine.requests.carry(),
+            deadline=engine.deadline,
+            priority=engine.priority,
+            attributes=engine.attributes,
         )
 
     def close(self) -> None:
@@ -390,6 +470,7 @@ class LiveExecution:
 _REASONS = {
     Outcome.CANCELLED: "the orchestration was cancelled",
     Outcome.CONTINUED_AS_NEW: "the orchestration continued as new",
+    Outcome.TIMED_OUT: "the orchestration timed out",
 }
 
 
@@ -412,11 +493,13 @@ def open_execution(
     execution: int,
     records: Sequence[Record],
     *,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: Limits | None = None,
     build: str = "",
     strictness: Strictness = LENIENT,
 ) -> LiveExecution:
     """Prepare an execution from its records; `take_turn` is then given the same records.
+
+    Without `limits` those of the registry hold.
 
     The version is that of its recorded turns, or if there are none yet the one that its start
     asked for, or else the latest registered.
@@ -446,7 +529,7 @@ def open_execution(
         execution,
         start,
         started,
-        limits=limits,
+        limits=limits or registry.limits,
         build=build,
         strictness=strictness,
     )

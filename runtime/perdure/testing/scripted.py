@@ -15,18 +15,20 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from perdure.model.actions import CreateTimer
-from perdure.model.codec import encode, encode_failure, encode_started
+from perdure.model.actions import AnswerUpdate, CreateTimer
+from perdure.model.codec import decode, encode, encode_failure, encode_started, encode_update
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText
-from perdure.model.records import Record, RecordKind, StartedBody
+from perdure.model.records import Record, RecordKind, StartedBody, UpdateBody
 from perdure.model.strictness import STRICT, Strictness
-from perdure.replay.turn import Limits, LiveExecution, TurnResult, open_execution, replay_history
+from perdure.replay.engine import DEADLINE
+from perdure.replay.turn import LiveExecution, TurnResult, open_execution, replay_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perdure.model.actions import Action
+    from perdure.model.limits import Limits
     from perdure.replay.definitions import OrchestrationDef
     from perdure.replay.registry import Registry
 
@@ -49,6 +51,7 @@ class ScriptedHistory:
         limits: Limits | None = None,
         strictness: Strictness = STRICT,
         cached: bool = True,
+        now: datetime = _START,
         **kwargs: object,
     ) -> None:
         """Start `definition` with these arguments, or from a whole `started` body.
@@ -59,9 +62,9 @@ class ScriptedHistory:
         self.instance = InstanceId(instance)
         self.execution = execution
         self.records: list[Record] = []
-        self.now = _START
+        self.now = now
         self.decided: list[TurnResult] = []
-        self._limits = limits or Limits()
+        self._limits = limits
         self._strictness = strictness
         self._cached = cached
         self._live: LiveExecution | None = None
@@ -107,6 +110,23 @@ class ScriptedHistory:
         """Raise an event."""
         return self.add(RecordKind.EVENT_RAISED, name, encode(data))
 
+    def enqueue_event(self, queue: str, data: object = None) -> Record:
+        """Put a message into a queue."""
+        return self.add(RecordKind.EVENT_QUEUED, queue, encode(data))
+
+    def update(self, update: str, name: str, **arguments: object) -> Record:
+        """Send an update under an id."""
+        body = encode_update(UpdateBody(name, encode(arguments)))
+        return self.add(RecordKind.UPDATE_REQUESTED, update, body)
+
+    def read(self, operation: str, value: object = None) -> Record:
+        """Answer the reading of another instance's key."""
+        return self.add(RecordKind.KEY_READ, operation, encode(value))
+
+    def pass_deadline(self) -> Record:
+        """Let the deadline of the run pass."""
+        return self.fire(DEADLINE)
+
     def complete_child(self, operation: str, result: object = None) -> Record:
         """Let a sub-orchestration complete."""
         return self.add(RecordKind.CHILD_COMPLETED, operation, encode(result))
@@ -139,6 +159,46 @@ class ScriptedHistory:
         self._given = len(self.records)
         self.decided.append(result)
         return result
+
+    def query(self, name: str, **arguments: object) -> object:
+        """Ask a query after the last turn; return its value, or the `Failure`."""
+        if self._live is None or not self._cached:
+            self.close()
+            self._live = self.open()
+            self._live.repeat(self.records)
+            self._given = len(self.records)
+        answer = self._live.answer_query(name, encode(arguments))
+        return answer if isinstance(answer, Failure) else decode(answer, object)
+
+    def answers(self) -> dict[str, AnswerUpdate]:
+        """Return the answers to updates so far, by their ids."""
+        found = [action for action in self.actions() if isinstance(action, AnswerUpdate)]
+        return {action.update: action for action in found}
+
+    def follow(self) -> ScriptedHistory:
+        """Go on with the next execution, after a continue-as-new.
+
+        Raises:
+            ValueError: the last turn did not continue as new.
+        """
+        started = self.decided[-1].next_execution if self.decided else None
+        if started is None:
+            msg = f"{self.instance} did not continue as new"
+            raise ValueError(msg)
+        definition = self.registry.resolve(started.name, started.version)
+        following = ScriptedHistory(
+            self.registry,
+            definition,
+            instance=self.instance,
+            execution=self.execution + 1,
+            started=started,
+            limits=self._limits,
+            strictness=self._strictness,
+            cached=self._cached,
+            now=self.now,
+        )
+        self.close()
+        return following
 
     def open(self, registry: Registry | None = None) -> LiveExecution:
         """Open the execution cold."""
