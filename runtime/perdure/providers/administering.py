@@ -137,6 +137,17 @@ class Pruned:
     records: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What had had its time."""
+
+    messages: int
+    """For instances that nobody started; counted in `Totals.tallies`."""
+    questions: int
+    executors: int
+    """That have not told of themselves for ten minutes."""
+
+
 # ---------------------------------------------------------------------------- limits
 
 
@@ -235,5 +246,6 @@ __all__ = [
     "Question",
     "Retire",
     "Retired",
+    "Swept",
     "Totals",
 ]

@@ -27,6 +27,7 @@ from perdure.providers.administering import (
     Question,
     Retire,
     Retired,
+    Swept,
     Totals,
 )
 from perdure.providers.reading import InstanceStatus, ListInstances
@@ -89,6 +90,13 @@ class AdminProvider(Protocol):
 
     async def read_limits(self) -> Sequence[LimitState]:
         """Read all limits, by key."""
+        ...
+
+    async def sweep(self, limit: int = 1000) -> Swept:
+        """Delete what has had its time, at most so many of each sort.
+
+        Announcing does so too, a little at a time: where replayers run, nobody needs to ask.
+        """
         ...
 
     async def bring_in(self, archives: Sequence[Archive]) -> Sequence[ImportOutcome]:

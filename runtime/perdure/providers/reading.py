@@ -91,6 +91,7 @@ class ListInstances:
     """True: only those without a parent."""
     version: str | None = None
     created_after: datetime | None = None
+    """At this time or later; `…_before` is earlier than its time."""
     created_before: datetime | None = None
     finished_after: datetime | None = None
     finished_before: datetime | None = None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perdure.providers.postgres.base import Base
 from perdure.providers.postgres.listen import News
@@ -18,13 +17,16 @@ from perdure.providers.work import FetchedActivities, FinishOutcome, Renewed, Re
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
+    from perdure.model.ids import ExecutorId
     from perdure.providers.work import (
         AbandonActivity,
         ActivityLease,
+        ActivityProgress,
         ActivityResult,
         FetchActivities,
+        SessionTerms,
     )
 
 __all__ = ["ActivityVerbs"]
@@ -35,21 +37,29 @@ class ActivityVerbs(Base):
 
     async def fetch_activities(self, request: FetchActivities) -> FetchedActivities:
         """Lease due activities and count an attempt on each."""
+        sessions = request.sessions
         rows = await self._call(
             "fetch_activities",
             self._calls.fetch_activities,
+            request.executor,
             request.token,
             list(dict.fromkeys(request.tags)),
             None if request.names is None else list(request.names),
             request.limit,
             request.lease,
+            None if sessions is None else sessions.limit,
+            None if sessions is None else sessions.lease,
             self._now(),
         )
         last = rows[-1]
-        oldest_first = sorted(rows[:-1], key=itemgetter("queued"))
+        self._post_admitted(last["input"].split("\n") if last["input"] else (), last["attempt"])
+        now = last["queued"]
         return FetchedActivities(
-            activities=tuple(leased_activity(row, request.token) for row in oldest_first),
-            next_due=until(last["queued"], last["next_due"]),
+            activities=tuple(
+                leased_activity(row, request.token) for row in sorted(rows[:-1], key=_urgency)
+            ),
+            next_due=until(now, last["next_due"]),
+            now=now,
         )
 
     async def finish_activities(self, results: Sequence[ActivityResult]) -> Sequence[FinishOutcome]:
@@ -100,7 +110,56 @@ class ActivityVerbs(Base):
             [each.count_attempt for each in batch],
             self._now(),
         )
-        self._board.post([f"a{tag}" for tag in rows[0][0]])
+        self._post_admitted(rows[0][0])
+
+    async def record_progress(self, progress: Sequence[ActivityProgress]) -> Sequence[Renewed]:
+        """Keep what attempts tell of themselves; tells which are cancelled or lost."""
+        if not progress:
+            return []
+        batch = Sorted(progress, key=lambda each: _lease_order(each.lease))
+        rows = await self._call(
+            "record_progress",
+            self._calls.record_progress,
+            [lease_row(each.lease) for each in batch.items],
+            [each.details for each in batch.items],
+            self._now(),
+        )
+        return batch.restore([_renewed(row["is_held"], row["reason"]) for row in rows])
+
+    # ------------------------------------------------------------------------- sessions
+
+    async def renew_sessions(self, executor: ExecutorId, terms: SessionTerms) -> Sequence[str]:
+        """Keep the sessions of this executor that are in use; return those it now owns."""
+        rows = await self._call(
+            "renew_sessions",
+            self._calls.renew_sessions,
+            executor,
+            terms.lease,
+            terms.idle,
+            self._now(),
+        )
+        answer = rows[0]
+        self._post_admitted(answer["tags"])
+        return list(answer["sessions"])
+
+    async def release_sessions(self, executor: ExecutorId) -> None:
+        """Own no session any more: others may take them at once."""
+        rows = await self._call(
+            "release_sessions", self._calls.release_sessions, executor, self._now()
+        )
+        self._post_admitted(rows[0][0])
+
+    def _post_admitted(self, tags: Sequence[str], has_turns: object = False) -> None:
+        """Tell of activities, and instances, that others may take now."""
+        lines = [f"a{tag}" for tag in tags]
+        if has_turns:
+            lines.append("t")
+        self._board.post(lines)
+
+
+def _urgency(row: Any) -> tuple[int, datetime]:
+    options = row["options"]
+    return (0 if options is None else -options["priority"], row["queued"])
 
 
 def _lease_order(lease: ActivityLease) -> tuple[str, int, str]:

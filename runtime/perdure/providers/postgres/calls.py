@@ -13,7 +13,7 @@ def quote_identifier(name: str) -> str:
 class Calls:
     """Every call of a function in one schema."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, schema: str) -> None:  # noqa: PLR0915  a line for each function
         prefix = quote_identifier(schema)
 
         def call(function: str, arguments: int) -> str:
@@ -32,21 +32,41 @@ class Calls:
 
         self.enqueue = call("enqueue_v1", 4)
         self.fetch_turns = call("fetch_turns_v1", 7)
-        self.commit_turns = call("commit_turns_v1", 10)
+        self.commit_turns = call("commit_turns_v1", 12)
         self.renew_turns = call("renew_turns_v1", 3)
         self.abandon_turns = call("abandon_turns_v1", 6)
-        self.fetch_activities = call("fetch_activities_v1", 6)
+        self.fetch_activities = call("fetch_activities_v1", 9)
         self.finish_activities = call("finish_activities_v1", 2)
         self.renew_activities = call("renew_activities_v1", 3)
         self.abandon_activities = call("abandon_activities_v1", 4)
+        self.record_progress = call("record_progress_v1", 3)
+        self.renew_sessions = call("renew_sessions_v1", 4)
+        self.release_sessions = call("release_sessions_v1", 2)
+        self.set_limits = call("set_limits_v1", 2)
+        self.drop_limits = call("drop_limits_v1", 2)
+        self.read_limits = call("read_limits_v1", 1)
         self.control = call("control_v1", 2)
         self.read_instances = call("read_instances_v1", 1)
-        self.list_instances = call("list_instances_v1", 8)
+        self.list_instances = call("list_instances_v1", 4)
+        self.count_instances = call("count_instances_v1", 1)
         self.read_history = call("read_history_v1", 4)
         self.read_activities = call("read_activities_v1", 2)
         self.read_backlog = call("read_backlog_v1", 1)
         self.read_executors = call("read_executors_v1", 1)
         self.read_changes = call("read_changes_v1", 2)
+        self.read_executions = call("read_executions_v1", 1)
+        self.read_sizes = call("read_sizes_v1", 1)
+        self.read_totals = call("read_totals_v1", 1)
+        self.delete_instances = call("delete_instances_v1", 4)
+        self.retire = call("retire_v1", 10)
+        self.prune = call("prune_v1", 4)
+        self.bring_in = call("bring_in_v1", 3)
+        self.sweep = call("sweep_v1", 2)
+        self.read_keys = call("read_keys_v1", 2)
+        self.ask = call("ask_v1", 7)
+        self.fetch_questions = call("fetch_questions_v1", 6)
+        self.give_answers = call("give_answers_v1", 4)
+        self.read_answers = call("read_answers_v1", 2)
         self.announce = call("announce_v1", 12)
         self.withdraw = call("withdraw_v1", 1)
         # To be called on a connection of its own, after the commit: the lock that a notification
@@ -58,6 +78,6 @@ class Calls:
             " unnest($1::text[], $2::text[]) h(channel, payload)"
         )
         self.enqueue_telling = telling("enqueue_v1", 4)
-        self.commit_turns_telling = telling("commit_turns_v1", 10)
+        self.commit_turns_telling = telling("commit_turns_v1", 12)
         self.finish_activities_telling = telling("finish_activities_v1", 2)
         self.ping = call("ping_v1", 0)

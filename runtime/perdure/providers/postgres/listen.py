@@ -32,9 +32,11 @@ from perdure.errors import ProviderError
 from perdure.model.ids import InstanceId
 from perdure.providers.work import (
     ActivitiesHint,
+    AnsweredHint,
     CancelHint,
     ChangedHint,
     FinishedHint,
+    QuestionsHint,
     ResyncHint,
     TurnsHint,
 )
@@ -82,6 +84,8 @@ _LETTERS: dict[type[Hint], str] = {
     CancelHint: "c",
     FinishedHint: "f",
     ChangedHint: "w",
+    QuestionsHint: "q",
+    AnsweredHint: "n",
 }
 _RESYNC = "r"
 
@@ -327,24 +331,24 @@ def _hints_of(lines: Iterable[str]) -> Sequence[Hint]:
     by_letter: dict[str, list[str]] = {}
     for line in lines:
         by_letter.setdefault(line[:1], []).append(line[1:])
-    hints: list[Hint] = []
-    for letter, rest in by_letter.items():
-        match letter:
-            case "t":
-                hints.append(TurnsHint())
-            case "a":
-                hints.append(ActivitiesHint(frozenset(rest)))
-            case "c":
-                hints.append(CancelHint(frozenset(InstanceId(line) for line in rest)))
-            case "f":
-                hints.append(FinishedHint(frozenset(InstanceId(line) for line in rest)))
-            case "w":
-                hints.append(ChangedHint())
-            case "r":  # _RESYNC
-                hints.append(ResyncHint())
-            case _:
-                pass  # of a release to come, or somebody else's
-    return hints
+    # A letter that is not there is of a release to come, or somebody else's.
+    return [_READERS[letter](rest) for letter, rest in by_letter.items() if letter in _READERS]
+
+
+def _ids(lines: Sequence[str]) -> frozenset[InstanceId]:
+    return frozenset(InstanceId(line) for line in lines)
+
+
+_READERS: dict[str, Callable[[Sequence[str]], Hint]] = {
+    "t": lambda _: TurnsHint(),
+    "a": lambda rest: ActivitiesHint(frozenset(rest)),
+    "c": lambda rest: CancelHint(_ids(rest)),
+    "f": lambda rest: FinishedHint(_ids(rest)),
+    "w": lambda _: ChangedHint(),
+    "q": lambda _: QuestionsHint(),
+    "n": lambda rest: AnsweredHint(_ids(rest)),
+    _RESYNC: lambda _: ResyncHint(),
+}
 
 
 def _cut(lines: Iterable[str]) -> Sequence[str]:

@@ -7,14 +7,25 @@ posts hints (`listen`). The promises are kept in SQL; see the header of each fun
 from __future__ import annotations
 
 from perdure.providers.postgres.activities import ActivityVerbs
+from perdure.providers.postgres.administration import AdministrationVerbs
+from perdure.providers.postgres.limits import LimitVerbs
 from perdure.providers.postgres.messages import MessageVerbs
+from perdure.providers.postgres.questions import QuestionVerbs
 from perdure.providers.postgres.reading import ReadingVerbs
 from perdure.providers.postgres.turns import TurnVerbs
 
 __all__ = ["PostgresProvider"]
 
 
-class PostgresProvider(MessageVerbs, TurnVerbs, ActivityVerbs, ReadingVerbs):
+class PostgresProvider(
+    MessageVerbs,
+    TurnVerbs,
+    ActivityVerbs,
+    ReadingVerbs,
+    QuestionVerbs,
+    AdministrationVerbs,
+    LimitVerbs,
+):
     """Storage in one schema of a Postgres database.
 
     Args:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.errors import ProviderError
 from perdure.model.ids import ExecutorId, InstanceId, OperationId
+from perdure.model.records import KeyValue
 from perdure.providers.postgres.base import Base
-from perdure.providers.postgres.rows import PHASES, instance_of, record_of
+from perdure.providers.postgres.rows import CODES, PHASES, instance_of, record_of
 from perdure.providers.reading import (
     Changes,
     ExecutorInfo,
@@ -21,14 +22,12 @@ from perdure.providers.reading import (
 from perdure.providers.work import CodeId
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from perdure.model.records import Record
-    from perdure.providers.reading import InstanceInfo, ListInstances
+    from perdure.providers.reading import InstanceInfo, InstanceStatus, ListInstances
 
 __all__ = ["ReadingVerbs"]
-
-_CODES = {status: code for code, status in PHASES.items()}
 
 
 class ReadingVerbs(Base):
@@ -53,6 +52,19 @@ class ReadingVerbs(Base):
         )
         return [record_of(row) for row in rows]
 
+    async def read_keys(
+        self, instances: Sequence[InstanceId], key: str | None = None
+    ) -> Sequence[Sequence[KeyValue]]:
+        """Read the key-value maps of instances, or one key of each; by key."""
+        if not instances:
+            return []
+        rows = await self._call("read_keys", self._calls.read_keys, list(instances), key)
+        found: list[list[KeyValue]] = [[] for _ in instances]
+        for row in rows:
+            place, name, text, updated = row
+            found[place - 1].append(KeyValue(name, text, updated))
+        return found
+
     async def list_instances(self, query: ListInstances) -> InstancePage:
         """List instances, newest first."""
         created, after = _read_cursor(query.after)
@@ -62,17 +74,18 @@ class ReadingVerbs(Base):
             query.limit + 1,
             created,
             after,
-            query.tenant,
-            query.name,
-            [_CODES[status] for status in query.statuses] or None,
-            query.prefix,
-            query.parent,
+            _filter_row(query),
         )
         instances = tuple(instance_of(row) for row in rows[: query.limit])
         if len(rows) <= query.limit or not instances:
             return InstancePage(instances, None)
         last = instances[-1]
         return InstancePage(instances, f"{last.created_at.isoformat()} {last.instance}")
+
+    async def count_instances(self, query: ListInstances) -> Mapping[InstanceStatus, int]:
+        """Count by status what `list_instances` would list on all its pages; zeros left out."""
+        rows = await self._call("count_instances", self._calls.count_instances, _filter_row(query))
+        return {PHASES[row["phase"]]: row["n"] for row in rows}
 
     async def read_activities(self, instances: Sequence[InstanceId]) -> Sequence[OpenActivity]:
         """Read the activities of these instances that wait or run."""
@@ -93,6 +106,11 @@ class ReadingVerbs(Base):
                 due_at=row["due"],
                 queued_at=row["queued"],
                 last_failure=row["last_failure"],
+                details=row["details"],
+                session=row["session"],
+                priority=row["priority"],
+                limit=row["limit_key"],
+                awaits_limit=row["awaits_limit"],
             )
             for row in rows
         ]
@@ -122,6 +140,15 @@ class ReadingVerbs(Base):
             cursor=rows[-1]["cursor"] if rows else cursor,
             instances=tuple(InstanceId(row["instance"]) for row in rows),
         )
+
+
+def _filter_row(query: ListInstances) -> tuple[object, ...]:
+    return (
+        *(query.tenant, query.name, [CODES[status] for status in query.statuses] or None),
+        *(query.prefix, query.parent, query.roots, query.version),
+        *(query.created_after, query.created_before),
+        *(query.finished_after, query.finished_before, query.attributes),
+    )
 
 
 def _read_cursor(cursor: str | None) -> tuple[datetime | None, str | None]:

@@ -7,6 +7,7 @@ which they are told; `Sorted` puts the answers back into the order of the questi
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
@@ -19,12 +20,15 @@ from perdure.model.codec import (
     encode_failure,
     encode_started,
 )
-from perdure.model.ids import JsonText
+from perdure.model.failure import Failure, FailureCategory
+from perdure.model.ids import JsonText, LeaseToken
+from perdure.model.options import ActivityOptions
 from perdure.model.policy import Retry
-from perdure.model.records import Outcome, Record, RecordKind
+from perdure.model.records import Outcome, ParentClose, Record, RecordKind
 from perdure.providers.reading import InstanceInfo, InstanceStatus
 from perdure.providers.work import (
     ActivityCompleted,
+    ActivityDeferred,
     ActivityDiscarded,
     ActivityFailed,
     ActivityRetried,
@@ -36,21 +40,24 @@ from perdure.providers.work import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from perdure.model.ids import LeaseToken
     from perdure.model.records import Ending
     from perdure.providers.work import (
         ActivityLease,
         ActivityResult,
+        CodeId,
         Message,
         NewActivity,
         TurnCommit,
+        UpdateAnswer,
     )
 
 __all__ = [
+    "CODES",
     "ENDED",
     "PHASES",
     "Sorted",
     "TurnRows",
+    "code_arrays",
     "instance_of",
     "lease_row",
     "leased_activity",
@@ -82,8 +89,20 @@ PHASES = {
     9: InstanceStatus.TIMED_OUT,
 }
 
+CODES = {status: code for code, status in PHASES.items()}
+
 _NO_TAGS: frozenset[str] = frozenset()
 _KINDS = {int(kind): kind for kind in RecordKind}
+_PARENT_CLOSE = {ParentClose.CANCEL: 0, ParentClose.TERMINATE: 1, ParentClose.ABANDON: 2}
+
+_PARENT_ENDED = encode_failure(
+    Failure(
+        category=FailureCategory.TERMINATED,
+        type="Terminated",
+        message="its parent ended",
+        retryable=False,
+    )
+)
 
 
 class Sorted[T]:
@@ -109,22 +128,51 @@ class Sorted[T]:
         return restored
 
 
+def code_arrays(code: Iterable[CodeId]) -> tuple[list[str], list[str]]:
+    """Names and versions of code, an empty version standing for an instance that takes any."""
+    pairs: dict[tuple[str, str], None] = {}
+    for each in code:
+        pairs[each.name, ""] = None
+        pairs[each.name, each.version] = None
+    return [name for name, _ in pairs], [version for _, version in pairs]
+
+
 # ------------------------------------------------------------------------------- sending
 
 
-def message_row(message: Message, turn: int | None = None) -> tuple[object, ...]:
-    """Make a `message_v1`."""
+def message_row(
+    message: Message, turn: int | None = None, sender: TurnCommit | None = None
+) -> tuple[object, ...]:
+    """Make a `message_v1`; `sender` is the commit that it belongs to."""
     start = message.start
     if start is None:
+        execution, token = message.execution, message.token
+        if message.kind is RecordKind.UPDATE_REQUESTED:
+            token = _token_of(message.ref or "")
+        elif message.kind is RecordKind.KEY_READ and sender is not None:
+            execution = sender.execution
         return (
-            *(turn, message.instance, int(message.kind), message.ref, message.body),
-            *(message.execution, message.token, None, None, None, message.parent, None),
+            *(turn, message.instance, int(message.kind), message.ref, message.body, execution),
+            *(token, None, None, None, message.parent, None, None, None, None, None),
         )
     return (
         *(turn, message.instance, int(message.kind), message.ref, message.body),
         *(message.execution, message.token, start.name, start.version, start.tenant),
-        *(start.parent, start.watched),
+        *(start.parent, start.watched, _PARENT_CLOSE[start.parent_close], start.attributes),
+        *(start.limit, None if sender is None else sender.instance),
     )
+
+
+def _token_of(update: str) -> LeaseToken:
+    """Make the token of an update from its id: asking twice adds nothing, whoever asks."""
+    return LeaseToken(int.from_bytes(hashlib.sha256(update.encode()).digest()[:8], signed=True))
+
+
+type _Rows = Sequence[tuple[object, ...]] | None
+type Extras = tuple[_Rows, _Rows, _Rows, _Rows]
+"""An `extras_v1`: keys, attributes, answers, terminates."""
+
+_NO_EXTRAS: Extras = (None, None, None, None)
 
 
 class TurnRows:
@@ -132,8 +180,10 @@ class TurnRows:
 
     __slots__ = (
         "activities",
+        "answered",
         "cancels",
         "ended",
+        "extras",
         "locks",
         "messages",
         "tags",
@@ -152,6 +202,31 @@ class TurnRows:
         self.messages: list[tuple[object, ...]] = []
         self.tags: list[frozenset[str]] = []
         self.ended: list[bool] = []
+        self.extras: Extras | None = None
+        self.answered: list[str] = []
+
+    def add_extras(self, key: tuple[int, str, int], commit: TurnCommit) -> None:
+        """Add keys, attributes and answers of one commit."""
+        turn, instance, _ = key
+        keys, attributes, answers, terminates = self.extras or _NO_EXTRAS
+        writes = {write.key: write.value for write in commit.keys}
+        rows: list[tuple[object, ...]] = [(turn, instance, *write) for write in writes.items()]
+        if commit.clear_keys:
+            rows = [(turn, instance, None, None), *(row for row in rows if row[3] is not None)]
+        if rows:
+            keys = [*(keys or ()), *rows]
+        if commit.attributes:
+            attributes = [*(attributes or ()), (turn, instance, commit.attributes)]
+        if commit.answers:
+            answers = [*(answers or ()), *(_answer_row(turn, instance, a) for a in commit.answers)]
+            self.answered.append(instance)
+        self.extras = (keys, attributes, answers, terminates)
+
+    def add_terminates(self, key: tuple[int, str, int], commit: TurnCommit) -> None:
+        """Add the children that one commit terminates."""
+        keys, attributes, answers, terminates = self.extras or _NO_EXTRAS
+        rows = [(*key, child, _PARENT_ENDED) for child in sorted(commit.terminate)]
+        self.extras = (keys, attributes, answers, [*(terminates or ()), *rows])
 
 
 def turn_rows(commits: Sequence[TurnCommit]) -> TurnRows:
@@ -173,8 +248,13 @@ def turn_rows(commits: Sequence[TurnCommit]) -> TurnRows:
         if commit.cancel_timers:
             rows.timer_cancels.extend((*key, each, None) for each in commit.cancel_timers)
         if commit.messages:
-            rows.messages.extend(message_row(message, turn) for message in commit.messages)
+            rows.messages.extend(message_row(each, turn, commit) for each in commit.messages)
             touched.update(message.instance for message in commit.messages)
+        if commit.keys or commit.clear_keys or commit.attributes or commit.answers:
+            rows.add_extras(key, commit)
+        if commit.terminate:
+            rows.add_terminates(key, commit)
+            touched.add(commit.instance)
         ending = commit.ending
         rows.ended.append(ending is not None and ending.outcome is not Outcome.CONTINUED_AS_NEW)
     if touched:
@@ -184,9 +264,22 @@ def turn_rows(commits: Sequence[TurnCommit]) -> TurnRows:
     return rows
 
 
+def _answer_row(turn: int, instance: str, answer: UpdateAnswer) -> tuple[object, ...]:
+    failure = None if answer.failure is None else encode_failure(answer.failure)
+    return (turn, instance, answer.update, answer.result, failure)
+
+
 def _activity_row(key: tuple[int, str, int], new: NewActivity) -> tuple[object, ...]:
     retry = None if new.retry is None else _retry_text(new.retry)
-    return (*key, new.operation, new.name, new.tag, new.input, retry, new.timeout)
+    options = None if new.options is None else _options_row(new.options)
+    return (*key, new.operation, new.name, new.tag, new.input, retry, new.timeout, options)
+
+
+def _options_row(options: ActivityOptions) -> tuple[object, ...]:
+    return (
+        *(options.session, options.priority, options.limit, options.queue_timeout),
+        options.heartbeat_timeout,
+    )
 
 
 def _turn_row(commit: TurnCommit) -> tuple[object, ...]:
@@ -228,6 +321,8 @@ def result_row(result: ActivityResult) -> tuple[object, ...]:
             return (*key, 0, encode_failure(failure), delay)
         case ActivityDiscarded():
             return (*key, -1, None, None)
+        case ActivityDeferred(within=within):
+            return (*key, 1, None, within)
 
 
 @lru_cache(maxsize=1024)
@@ -279,11 +374,19 @@ def _leased_turn(
 
 def leased_activity(row: Any, token: LeaseToken) -> LeasedActivity:
     """Read an activity that was leased."""
-    instance, execution, op, name, tag, data, retry, timeout, attempt, failures, queued, _ = row
+    instance, execution, op, name, tag, data, retry, timeout, attempt, failures = row[:10]
+    queued, started, details, options, _ = row[10:]
     return LeasedActivity(
         *(instance, execution, op, token, name, tag, data, _retry_of(retry), timeout),
         *(attempt, failures, queued),
+        None if options is None else _options_of(options),
+        *(details, started),
     )
+
+
+def _options_of(row: Any) -> ActivityOptions:
+    session, priority, limit, queue_timeout, heartbeat = row
+    return ActivityOptions(session, priority, limit, queue_timeout, heartbeat)
 
 
 def instance_of(row: Any) -> InstanceInfo:
@@ -291,7 +394,7 @@ def instance_of(row: Any) -> InstanceInfo:
     # Apart by place: by name took as long as all the rest of reading a result.
     instance, tenant, name, version, execution, phase, created, finished, parent = row[:9]
     output, failure, custom_status, custom_version, block_reason, block_message = row[9:15]
-    length, cancelled = row[15:]
+    length, cancelled, attributes, limit, awaits_limit = row[15:]
     return InstanceInfo(
         *(instance, tenant, name, version, execution, PHASES[phase], created, finished, parent),
         output,
@@ -301,6 +404,9 @@ def instance_of(row: Any) -> InstanceInfo:
         None if block_reason is None else Block(block_reason, block_message or ""),
         length,
         cancelled,
+        attributes,
+        limit,
+        awaits_limit,
     )
 
 

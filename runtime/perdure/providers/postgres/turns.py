@@ -8,7 +8,7 @@ from perdure.model.codec import encode_failure
 from perdure.model.failure import Failure, FailureCategory
 from perdure.providers.postgres.base import Base
 from perdure.providers.postgres.listen import News
-from perdure.providers.postgres.rows import Sorted, leased_turns, turn_rows, until
+from perdure.providers.postgres.rows import Sorted, code_arrays, leased_turns, turn_rows, until
 from perdure.providers.work import (
     CommitOutcome,
     FetchedTurns,
@@ -35,10 +35,21 @@ _ID_TAKEN = encode_failure(
 )
 
 
+_INSTANCE_OVER = encode_failure(
+    Failure(
+        category=FailureCategory.APPLICATION,
+        type="InstanceEndedError",
+        message="the instance ended before it saw this update",
+        retryable=False,
+    )
+)
+
+
 def _news(commits: Sequence[TurnCommit], rows: TurnRows) -> News:
     """What these commits change for others, if they are applied; a hint too many does no harm."""
     lines = [f"f{each.instance}" for each, ended in zip(commits, rows.ended, strict=True) if ended]
     lines.extend(f"a{tag}" for tag in frozenset[str]().union(*rows.tags))
+    lines.extend(f"n{instance}" for instance in rows.answered)
     if rows.messages:
         lines.append("t")
     return News(lines, len(commits))
@@ -49,8 +60,7 @@ class TurnVerbs(Base):
 
     async def fetch_turns(self, request: FetchTurns) -> FetchedTurns:
         """Lease due instances; fires timers that are due."""
-        code = {(each.name, "") for each in request.code}
-        code.update((each.name, each.version) for each in request.code)
+        names, versions = code_arrays(request.code)
         rows = await self._call(
             "fetch_turns",
             self._calls.fetch_turns,
@@ -58,14 +68,16 @@ class TurnVerbs(Base):
             request.token,
             request.limit,
             request.lease,
-            [name for name, _ in code],
-            [version for _, version in code],
+            names,
+            versions,
             self._now(),
         )
         last = rows[-1]
         now: datetime = last["at"]
+        lines = [f"a{tag}" for tag in last["body"].split("\n")] if last["body"] else []
         if last["upto"]:
-            self._board.post(("t",))  # timers fired, perhaps for what others must run
+            lines.append("t")  # timers fired, perhaps for what others must run
+        self._board.post(lines)
         return FetchedTurns(
             turns=leased_turns(rows[:-1], request.token, now),
             next_due=until(now, last["next_due"]),
@@ -90,6 +102,8 @@ class TurnVerbs(Base):
             rows.timer_cancels or None,
             rows.messages or None,
             _ID_TAKEN,
+            rows.extras,
+            _INSTANCE_OVER,
             self._keep_early,
             self._now(),
         )
@@ -102,6 +116,7 @@ class TurnVerbs(Base):
     def _post_commit(self, news: News, told: frozenset[str], answer: Any) -> None:
         lines = [] if told or not any(answer["outcomes"]) else list(news.lines)
         lines.extend(f"c{instance}" for instance in answer["cancelled"] or ())
+        lines.extend(f"f{instance}" for instance in answer["finished"] or ())
         if answer["is_due"] and "t" not in told:
             lines.append("t")
         if answer["is_changed"]:

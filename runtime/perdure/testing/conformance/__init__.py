@@ -22,7 +22,23 @@ from perdure.testing.conformance.world import ManualClock, Storage, World
 
 __all__ = ["CHECKS", "Check", "ManualClock", "Storage", "World"]
 
-for _area in ("activities", "attempts", "executions", "messages", "reading", "steering", "turns"):
+_AREAS = (
+    "activities",
+    "attempts",
+    "deletion",
+    "executions",
+    "keys",
+    "limits",
+    "management",
+    "messages",
+    "questions",
+    "reading",
+    "sessions",
+    "steering",
+    "turns",
+)
+
+for _area in _AREAS:
     import_module(f"{__name__}.{_area}")  # importing registers
 
 CHECKS = _registered()

@@ -6,11 +6,20 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+from perdure.errors import ProviderError
 from perdure.model.codec import decode_failure, decode_started, encode_failure
 from perdure.model.ids import ExecutorId, InstanceId, JsonText, OperationId
 from perdure.model.records import Ending, Outcome, ParentLink, RecordKind
+from perdure.providers.administering import Answer
 from perdure.providers.reading import ExecutorInfo, InstanceStatus, Role
-from perdure.providers.work import CommitOutcome, Control, ControlVerb, EnqueueOutcome, Message
+from perdure.providers.work import (
+    CommitOutcome,
+    Control,
+    ControlVerb,
+    EnqueueOutcome,
+    Message,
+    UpdateAnswer,
+)
 from perdure.testing.conformance.registry import check
 from perdure.testing.conformance.world import NAME, World, boom, by_id, refs_of
 
@@ -365,3 +374,186 @@ async def a_turn_that_ends_may_start_and_message_others(w: World) -> None:
     info = await w.info("a")
     assert (info.status, info.failure) == (InstanceStatus.FAILED, boom())
     assert sorted(turn.instance for turn in await w.turns()) == ["b", "next"]
+
+
+# ------------------------------------------------------------------------- what is queued
+
+
+@check()
+async def what_is_queued_comes_in_order_with_its_queue(w: World) -> None:
+    await w.start("a")
+    await w.send(w.queued("a", "x", "1"), w.event("a", "x", "2"), w.queued("a", "y", "3"))
+    turn = await w.turn()
+    assert [(r.kind, r.ref, r.body) for r in turn.records[1:]] == [
+        (RecordKind.EVENT_QUEUED, "x", "1"),
+        (RecordKind.EVENT_RAISED, "x", "2"),
+        (RecordKind.EVENT_QUEUED, "y", "3"),
+    ]
+
+
+@check()
+async def what_is_queued_again_with_its_token_adds_nothing(w: World) -> None:
+    item = w.queued("a")
+    assert await w.send(item, item) == [KEPT, KEPT]
+    await w.start("a")
+    assert await w.send(item) == [ACCEPTED]
+    await w.end(await w.turn())
+    assert await w.send(item) == [ACCEPTED], "it was taken, though the instance has ended since"
+    assert await w.send(w.queued("a")) == [FINISHED]
+    assert (await w.kinds("a")).count(RecordKind.EVENT_QUEUED) == 1
+
+
+@check()
+async def what_is_queued_and_asked_fills_the_inbox_too(w: World) -> None:
+    async with w.storage.open(inbox_limit=3) as provider:
+        small = w.with_provider(provider)
+        await small.start("a")
+        await small.advance_turn()
+        outcomes = await small.send(
+            small.queued("a"), small.update("a", "u1"), small.event("a"), small.queued("a")
+        )
+        assert outcomes == [ACCEPTED, ACCEPTED, ACCEPTED, FULL]
+        assert await small.send(small.update("a", "u2")) == [FULL]
+        assert await small.answers("a", "u2") == [None]
+        assert len((await small.turn()).records) == 3
+
+
+@check("later.continue_as_new_queue_race_replay")
+async def what_is_queued_during_the_last_turn_goes_to_the_next_execution(w: World) -> None:
+    await w.start("a")
+    turn = await w.turn()
+    await w.send(w.queued("a", "x", "1"), w.update("a"), w.queued("a", "x", "2"))
+    await w.commit(turn, **w.again())
+    following = await w.turn()
+    assert [(r.kind, r.body) for r in following.records[1:]] == [
+        (RecordKind.EVENT_QUEUED, "1"),
+        (RecordKind.UPDATE_REQUESTED, w.update("a").body),
+        (RecordKind.EVENT_QUEUED, "2"),
+    ]
+    assert {r.execution for r in following.records} == {2}
+
+
+# -------------------------------------------------------------------------------- updates
+
+
+@check()
+async def an_update_is_a_message_and_is_answered_once(w: World) -> None:
+    await w.start("a")
+    assert await w.send(w.update("a", "u1", '{"n":1}')) == [ACCEPTED]
+    assert await w.answers("a", "u1", "u2") == [None, None]
+    turn = await w.turn()
+    assert [(r.kind, r.ref) for r in turn.records[1:]] == [(RecordKind.UPDATE_REQUESTED, "u1")]
+    await w.commit(turn, answers=[UpdateAnswer("u1", result=JsonText("7"))])
+    assert await w.answers("a", "u2", "u1") == [None, Answer("u1", JsonText("7"))]
+    assert await w.answers("b", "u1") == [None]
+    await w.send(w.event("a"))
+    await w.advance_turn(answers=[UpdateAnswer("u1", failure=boom())])
+    assert await w.answers("a", "u1") == [Answer("u1", JsonText("7"))], "the first answer holds"
+
+
+@check()
+async def an_update_with_the_same_id_adds_nothing_whoever_sends_it(w: World) -> None:
+    assert await w.send(w.update("a")) == [KEPT]
+    assert await w.send(w.update("a")) == [KEPT]
+    await w.start("a")
+    assert await w.send(w.update("a"), w.update("a")) == [ACCEPTED, ACCEPTED]
+    await w.send(w.update("b"), w.update("a", "u2"), w.update("a", "u2"))
+    turn = await w.turn()
+    assert refs_of(turn) == [None, "u1", "u2"]
+    await w.commit(turn, answers=[UpdateAnswer("u1", failure=boom())])
+    assert await w.send(w.update("a")) == [ACCEPTED]
+    assert await w.turns() == ()
+    assert await w.answers("a", "u1", "u2") == [Answer("u1", failure=boom()), None]
+
+
+@check()
+async def answers_are_kept_over_executions_and_after_the_end(w: World) -> None:
+    await w.start("a")
+    await w.send(w.update("a", "u1"), w.update("a", "u2"))
+    await w.advance_turn(answers=[UpdateAnswer("u1", result=JsonText("1"))], **w.again())
+    assert await w.send(w.update("a", "u2")) == [ACCEPTED], "carried: it is there already"
+    turn = await w.turn()
+    assert len(turn.records) == 1
+    await w.end(turn, answers=[UpdateAnswer("u2", result=JsonText("2"))])
+    assert await w.answers("a", "u1", "u2") == [
+        Answer("u1", JsonText("1")),
+        Answer("u2", JsonText("2")),
+    ]
+    assert await w.send(w.update("a", "u2"), w.update("a", "u3")) == [ACCEPTED, FINISHED]
+
+
+@check()
+async def an_update_too_late_for_the_last_turn_is_answered_with_a_failure(w: World) -> None:
+    await w.start("a")
+    turn = await w.turn()
+    await w.send(w.update("a", "late"))
+    await w.end(turn)
+    (answer,) = await w.answers("a", "late")
+    assert answer is not None
+    assert answer.failure is not None
+    assert answer.failure.type == "InstanceEndedError"
+
+
+@check()
+async def terminating_answers_what_is_open(w: World) -> None:
+    await w.start("a")
+    await w.send(w.update("a", "open"), w.update("a", "done"))
+    await w.advance_turn(answers=[UpdateAnswer("done", result=JsonText("1"))])
+    await w.provider.control([Control(InstanceId("a"), ControlVerb.TERMINATE, "why")])
+    first, second = await w.answers("a", "open", "done")
+    assert first is not None
+    assert first.failure is not None
+    assert (first.failure.type, first.failure.message) == ("Terminated", "why")
+    assert second == Answer("done", JsonText("1"))
+
+
+@check()
+async def a_refused_commit_answers_nothing(w: World) -> None:
+    await w.start("a")
+    await w.send(w.update("a"))
+    turn = await w.turn()
+    lost = w.commit_of(
+        replace(turn, token=w.token()), answers=[UpdateAnswer("u1", result=JsonText("1"))]
+    )
+    assert list(await w.provider.commit_turns([lost])) == [CommitOutcome.LOST]
+    assert await w.answers("a", "u1") == [None]
+
+
+# ------------------------------------------------------------------ results, from nobody else
+
+
+@check()
+async def what_an_instance_read_comes_to_it_with_its_own_commit(w: World) -> None:
+    await w.start("a")
+    read = Message(InstanceId("a"), RecordKind.KEY_READ, ref="0:1", body=JsonText('"there"'))
+    await w.advance_turn(messages=[read])
+    turn = await w.turn()
+    assert [(r.kind, r.ref, r.body) for r in turn.records] == [
+        (RecordKind.KEY_READ, "0:1", '"there"')
+    ]
+    absent = Message(InstanceId("a"), RecordKind.KEY_READ, ref="0:2")
+    await w.commit(turn, messages=[absent], **w.again())
+    assert await w.kinds("a", execution=2) == [RecordKind.STARTED], "it is of the old execution"
+
+
+@check()
+async def nobody_can_send_a_result_from_outside(w: World) -> None:
+    await w.scheduled("a", w.activity("0:1"))
+    for kind in (
+        RecordKind.ACTIVITY_COMPLETED,
+        RecordKind.TIMER_FIRED,
+        RecordKind.CHILD_COMPLETED,
+        RecordKind.KEY_READ,
+        RecordKind.TURN,
+    ):
+        forged = Message(InstanceId("a"), kind, ref="0:1", body=JsonText("1"), execution=1)
+        assert await _is_refused(w, forged), kind
+    assert await w.kinds("a") == [RecordKind.STARTED, RecordKind.TURN]
+
+
+async def _is_refused(w: World, message: Message) -> bool:
+    try:
+        await w.provider.enqueue([message])
+    except ProviderError as error:
+        return not error.retryable
+    return False

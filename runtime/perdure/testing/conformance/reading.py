@@ -165,7 +165,7 @@ async def lists_can_be_narrowed(w: World) -> None:
     link = ParentLink(InstanceId("team-a"), 1, OperationId("0:1"))
     await w.commit(turns["team-a"], messages=[w.starting("child", parent=link)])
     await w.provider.control([Control(InstanceId("child"), ControlVerb.SUSPEND)])
-    assert await _listed(w, tenant="team") == ["team-a"]
+    assert await _listed(w, tenant="team") == ["child", "team-a"], "children inherit it"
     assert await _listed(w, name="else") == ["else"]
     assert await _listed(w, prefix="team-") == ["team-a"]
     assert await _listed(w, prefix="team_") == [], "a prefix is no pattern"

@@ -10,7 +10,7 @@ import itertools
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from perdure.model.codec import encode_started
 from perdure.model.failure import Failure, FailureCategory
@@ -22,10 +22,27 @@ from perdure.model.ids import (
     LeaseToken,
     OperationId,
 )
-from perdure.model.records import Ending, Outcome, ParentLink, Record, RecordKind, StartedBody
+from perdure.model.options import ActivityOptions
+from perdure.model.records import (
+    Ending,
+    Outcome,
+    ParentClose,
+    ParentLink,
+    Record,
+    RecordKind,
+    StartedBody,
+)
+from perdure.providers.administration import (
+    AdminProvider,
+    KeyProvider,
+    QuestionProvider,
+    SessionProvider,
+    TransactionProvider,
+)
 from perdure.providers.protocol import Provider
 from perdure.providers.reading import InstanceInfo
 from perdure.providers.work import (
+    AbandonTurn,
     ActivityCompleted,
     ActivityLease,
     ActivityResult,
@@ -41,6 +58,7 @@ from perdure.providers.work import (
     NewActivity,
     NewInstance,
     NewTimer,
+    SessionTerms,
     TurnCommit,
 )
 
@@ -48,6 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perdure.model.policy import Retry
+    from perdure.providers.administering import Answer
     from perdure.providers.work import ActivityEnd
 
 __all__ = ["ManualClock", "Storage", "World", "boom"]
@@ -87,6 +106,18 @@ class Storage(Protocol):
         ...
 
 
+class Whole(
+    Provider,
+    AdminProvider,
+    KeyProvider,
+    QuestionProvider,
+    SessionProvider,
+    TransactionProvider,
+    Protocol,
+):
+    """A provider with everything that checks ask for."""
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """A provider, and short words for what checks do with it."""
@@ -103,6 +134,11 @@ class World:
     def with_provider(self, provider: Provider) -> World:
         """See the same storage through another process."""
         return replace(self, provider=provider)
+
+    @property
+    def whole(self) -> Whole:
+        """The provider, as far as it is more than a `Provider`."""
+        return cast("Whole", self.provider)
 
     def advance(self, by: timedelta) -> None:
         """Move the clock."""
@@ -125,6 +161,9 @@ class World:
         watched: bool = False,
         tenant: str = "",
         token: LeaseToken | None = None,
+        parent_close: ParentClose = ParentClose.CANCEL,
+        attributes: str | None = None,
+        limit: str | None = None,
     ) -> Message:
         """Make the start of an instance."""
         body = StartedBody(name, version, JsonText(data), parent=parent)
@@ -134,6 +173,9 @@ class World:
             tenant=tenant,
             parent=None if parent is None else parent.instance,
             watched=watched,
+            parent_close=parent_close,
+            attributes=None if attributes is None else JsonText(attributes),
+            limit=limit,
         )
         return Message(
             InstanceId(instance),
@@ -153,6 +195,26 @@ class World:
             ref=name,
             body=JsonText(data),
             token=token or self.token(),
+        )
+
+    def queued(self, instance: str, queue: str = "queue", data: str = "1") -> Message:
+        """Make an item for a queue of an instance."""
+        return Message(
+            InstanceId(instance),
+            RecordKind.EVENT_QUEUED,
+            ref=queue,
+            body=JsonText(data),
+            token=self.token(),
+        )
+
+    def update(self, instance: str, update: str = "u1", data: str = "{}") -> Message:
+        """Make a request for an update; every one has another token, as of another sender."""
+        return Message(
+            InstanceId(instance),
+            RecordKind.UPDATE_REQUESTED,
+            ref=update,
+            body=JsonText(f'{{"name":"set","input":{data}}}'),
+            token=self.token(),
         )
 
     def cancel(self, instance: str, reason: str = "enough") -> Message:
@@ -224,6 +286,17 @@ class World:
         assert outcome is CommitOutcome.COMMITTED
         return turn
 
+    async def advance_of(self, instance: str, **decisions: Any) -> LeasedTurn:
+        """Fetch what is due, hand back all but the turn of one instance, and commit that."""
+        found = {turn.instance: turn for turn in await self.turns()}
+        others = [each for each in found.values() if each.instance != instance]
+        await self.provider.abandon_turns(
+            [AbandonTurn(each.instance, each.token, count_attempt=False) for each in others]
+        )
+        outcome = await self.commit(found[InstanceId(instance)], **decisions)
+        assert outcome is CommitOutcome.COMMITTED
+        return found[InstanceId(instance)]
+
     async def end(self, turn: LeasedTurn, result: str = '"done"', **decisions: Any) -> None:
         """Complete an instance."""
         ending = Ending(Outcome.COMPLETED, JsonText(result))
@@ -247,9 +320,13 @@ class World:
         data: str = "{}",
         retry: Retry | None = None,
         timeout: timedelta | None = None,
+        **options: Any,
     ) -> NewActivity:
-        """Make an activity that a turn schedules."""
-        return NewActivity(OperationId(operation), name, tag, JsonText(data), retry, timeout)
+        """Make an activity that a turn schedules; `options` are those of `ActivityOptions`."""
+        return NewActivity(
+            *(OperationId(operation), name, tag, JsonText(data), retry, timeout),
+            ActivityOptions(**options) if options else None,
+        )
 
     def timer(self, operation: str, after: timedelta) -> NewTimer:
         """Make a timer that fires so much later."""
@@ -266,10 +343,12 @@ class World:
         limit: int = 100,
         executor: int = 1,
         lease: timedelta = LEASE,
+        sessions: SessionTerms | None = None,
     ) -> Sequence[LeasedActivity]:
         """Fetch activities; without tags the untagged ones."""
         request = FetchActivities(
-            ExecutorId(executor), self.token(), tags or (UNTAGGED,), limit, lease
+            *(ExecutorId(executor), self.token(), tags or (UNTAGGED,), limit, lease),
+            sessions=sessions,
         )
         return (await self.provider.fetch_activities(request)).activities
 
@@ -299,6 +378,15 @@ class World:
     async def history(self, instance: str, **options: Any) -> Sequence[Record]:
         """Read the history of an instance."""
         return await self.provider.read_history(InstanceId(instance), **options)
+
+    async def keys(self, instance: str, key: str | None = None) -> dict[str, str]:
+        """Read the key-value map of an instance."""
+        (found,) = await self.whole.read_keys([InstanceId(instance)], key)
+        return {str(each.key): str(each.value) for each in found}
+
+    async def answers(self, instance: str, *ids: str) -> Sequence[Answer | None]:
+        """Read answers of an instance."""
+        return list(await self.whole.read_answers(InstanceId(instance), ids))
 
     async def kinds(self, instance: str, **options: Any) -> Sequence[RecordKind]:
         """Read which kinds of records an instance has."""

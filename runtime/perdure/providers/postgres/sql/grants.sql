@@ -10,18 +10,32 @@ declare
   v_grants constant text[] := array[
     'perdure_executor fetch_activities_v1', 'perdure_executor finish_activities_v1',
     'perdure_executor renew_activities_v1', 'perdure_executor abandon_activities_v1',
+    'perdure_executor record_progress_v1', 'perdure_executor renew_sessions_v1',
+    'perdure_executor release_sessions_v1',
     'perdure_executor enqueue_v1', 'perdure_executor announce_v1', 'perdure_executor withdraw_v1',
     'perdure_executor ping_v1',
     'perdure_replay fetch_turns_v1', 'perdure_replay commit_turns_v1',
     'perdure_replay renew_turns_v1', 'perdure_replay abandon_turns_v1',
     'perdure_replay read_history_v1', 'perdure_replay announce_v1', 'perdure_replay withdraw_v1',
     'perdure_replay ping_v1',
+    'perdure_replay read_keys_v1', 'perdure_replay fetch_questions_v1',
+    'perdure_replay give_answers_v1',
     'perdure_client enqueue_v1', 'perdure_client control_v1', 'perdure_client read_instances_v1',
-    'perdure_client list_instances_v1', 'perdure_client read_history_v1',
+    'perdure_client list_instances_v1', 'perdure_client count_instances_v1',
+    'perdure_client read_history_v1',
     'perdure_client read_activities_v1', 'perdure_client read_backlog_v1',
     'perdure_client read_executors_v1', 'perdure_client read_changes_v1',
     'perdure_client ping_v1',
-    'perdure_admin allow_tags_v1', 'perdure_admin expire_early_v1'
+    -- Of activities that are finished from outside: the lease, which nobody can guess, is the right.
+    'perdure_client finish_activities_v1', 'perdure_client renew_activities_v1',
+    'perdure_client record_progress_v1',
+    'perdure_client read_limits_v1',
+    'perdure_client read_keys_v1', 'perdure_client ask_v1', 'perdure_client read_answers_v1',
+    'perdure_admin set_limits_v1', 'perdure_admin drop_limits_v1',
+    'perdure_admin allow_tags_v1', 'perdure_admin sweep_v1', 'perdure_admin read_executions_v1',
+    'perdure_admin read_sizes_v1', 'perdure_admin read_totals_v1',
+    'perdure_admin delete_instances_v1', 'perdure_admin retire_v1', 'perdure_admin prune_v1',
+    'perdure_admin bring_in_v1'
   ];
   v_grant text;
 begin

@@ -1,5 +1,4 @@
--- Tells of an executor, and sweeps a little: executors not heard of for ten minutes, messages whose
--- instance was not started in time (they are counted in `tally`).
+-- Tells of an executor, and sweeps a little.
 create or replace function announce_v1(
   p_id bigint, p_role text, p_name text, p_build text, p_tags text[], p_code_names text[],
   p_code_versions text[], p_activities text[], p_slots int, p_busy int, p_draining boolean,
@@ -25,11 +24,6 @@ begin
         tags = excluded.tags, code_names = excluded.code_names,
         code_versions = excluded.code_versions, activities = excluded.activities,
         slots = excluded.slots, busy = excluded.busy, draining = excluded.draining;
-  delete from executor
-   where ctid = any (array(
-           select ctid from executor where seen < v_now - interval '10 minutes'
-              for update skip locked
-         ));
-  perform expire_early_v1(v_now, 100);
+  perform sweep_v1(100, v_now);
 end
 $$;

@@ -9,12 +9,17 @@
 --
 -- `outcomes`, one for each turn: 1 committed now, 2 committed by an earlier call with the same
 -- token, 0 the lease is over. `cancelled`: instances with a leased activity whose result is no
--- longer wanted. `is_due`: some instance has a turn to take. `is_changed`: the change feed grew.
+-- longer wanted. `finished`: children that were terminated. `is_due`: some instance has a turn to
+-- take. `is_changed`: the change feed grew.
+--
+-- `p_extras` is what few turns have: keys, attributes, answers, children to terminate. `p_over` is the
+-- answer to updates that came too late for the last turn.
 create or replace function commit_turns_v1(
   p_locks text[], p_turns turn_v1[], p_activities activity_v1[], p_cancels cancel_v1[],
   p_timers timer_v1[], p_timer_cancels cancel_v1[], p_messages message_v1[], p_taken text,
-  p_keep interval, p_now timestamptz default null,
-  out outcomes smallint[], out cancelled text[], out is_due boolean, out is_changed boolean
+  p_extras extras_v1, p_over text, p_keep interval, p_now timestamptz default null,
+  out outcomes smallint[], out cancelled text[], out finished text[], out is_due boolean,
+  out is_changed boolean
 )
 language plpgsql security definer
 set search_path from current
@@ -35,6 +40,8 @@ declare
   v_late int;
   v_status int;
   v_watched text[];
+  v_news text[];
+  v_busy text[];
   v_one turn_v1;
   v_is_one boolean := false;
   v_next int;
@@ -42,7 +49,9 @@ declare
   v_cancelled boolean;
 begin
   is_changed := false;
-  if p_locks is not null then
+  if (p_extras).terminates is not null then
+    perform lock_family_v1(p_locks, (p_extras).terminates);
+  elsif p_locks is not null then
     perform l.one
        from unnest(p_locks) u(id)
       cross join lateral (
@@ -83,6 +92,7 @@ begin
              length = v_next, version = v_one.version, cancelled = v_cancelled,
              output = v_one.output, failure = v_one.failure
        where i.id = v_one.instance;
+      insert into ended (at, status, instance) values (v_now, v_one.ending, v_one.instance);
     end if;
     outcomes := array[1::smallint];
     v_seq := array[v_next];
@@ -120,7 +130,7 @@ begin
                when v_seq[t.ordinality] > 0 then 1
                when (
                  select true from event e
-                  where e.instance = t.instance and e.kind = 20 and e.source = t.token
+                  where e.instance = t.instance and e.kind in (1, 20) and e.source = t.token
                   limit 1
                ) then 2
                else 0
@@ -162,11 +172,19 @@ begin
 
   if p_activities is not null then
     insert into activity (
-      instance, execution, op, tag, name, input, retry, timeout, queued, due
+      instance, execution, op, tag, name, input, retry, timeout, queued, due, session, priority,
+      limit_key, queue_timeout, heartbeat, start_by
     )
-    select a.instance, a.execution, a.op, a.tag, a.name, a.input, a.retry, a.timeout, v_now, v_now
+    select a.instance, a.execution, a.op, a.tag, a.name, a.input, a.retry, a.timeout, v_now, v_now,
+           nullif((a.options).session, ''), coalesce((a.options).priority, 0),
+           (a.options).limit_key, (a.options).queue_timeout, (a.options).heartbeat,
+           v_now + (a.options).queue_timeout
       from unnest(p_activities) a
      where v_seq[a.turn] > 0;
+  end if;
+
+  if not (p_extras is null) then
+    perform keep_extras_v1(v_now, p_extras, v_seq);
   end if;
 
   if p_timers is not null then
@@ -197,6 +215,8 @@ begin
        where t.ending > 1 and v_seq[t.ordinality] > 0 and l.ctid = v_tids[t.ordinality]
       returning l.instance, l.next_seq, l.cancelled, t.execution, t.version, t.ending, t.output,
                 t.failure
+    ), noted as (
+      insert into ended (at, status, instance) select v_now, g.ending, g.instance from gone g
     )
     update instance i
        set status = g.ending, finished = v_now, execution = g.execution, length = g.next_seq,
@@ -204,6 +224,9 @@ begin
       from gone g
      cross join lateral (select i.ctid as tid from instance i where i.id = g.instance offset 0) k
      where i.ctid = k.tid;
+  end if;
+  if v_ended > 0 and v_late > 0 then
+    perform answer_late_v1(p_turns, v_seq, p_over);
   end if;
 
   if cardinality(v_sends) > 0 then
@@ -214,9 +237,19 @@ begin
     end if;
   end if;
 
-  if v_watched is not null then
+  if (p_extras).terminates is not null then
+    is_due := true;  -- one that goes on is told
+    select f.finished, f.cancelled, f.watched into finished, v_busy, v_news
+      from terminate_children_v1(v_now, (p_extras).terminates, v_seq) f;
+    cancelled := cancelled || v_busy;
+    v_watched := v_watched || v_news;
+  end if;
+
+  if cardinality(v_watched) > 0 then
     perform mark_changed_v1(v_watched);
     is_changed := true;
   end if;
+  -- Whoever fetches next admits what came to a limit, and what it has room for now.
+  is_due := is_due or exists (select from gate_news n where n.due <= v_now);
 end
 $$;

@@ -1,7 +1,8 @@
 -- Starts the next execution of each turn that continues as new; a part of commit_turns.
 --
--- Its STARTED record comes right after the TURN record. Events and cancels that arrived while the
--- turn ran move behind it; answers of activities, timers and children of the old execution do not.
+-- Its STARTED record comes right after the TURN record. What arrived from outside while the turn ran
+-- moves behind it; answers of activities, timers and children of the old execution do not. The key-
+-- value map, attributes, tenant and answers are the instance's and stay as they are.
 create or replace function continue_as_new_v1(
   p_now timestamptz, p_turns turn_v1[], p_seq int[]
 ) returns void
@@ -21,7 +22,8 @@ begin
     with late as (
       select e.ctid as tid, row_number() over (order by e.seq)::int as n
         from event e
-       where e.instance = t.instance and e.seq > t.upto and e.seq < v_seq and e.kind in (5, 9)
+       where e.instance = t.instance and e.seq > t.upto and e.seq < v_seq
+           and e.kind in (5, 6, 9, 10)
     ), moved as (
       update event e
          set seq = v_seq + 1 + late.n, execution = t.execution + 1
@@ -30,6 +32,13 @@ begin
       returning e.kind
     )
     select count(*), count(*) filter (where kind = 9) into v_moved, v_cancels from moved;
+    insert into execution (instance, execution, first_seq, last_seq, version, started, finished)
+    select t.instance, t.execution, l.first_seq, v_seq, t.version, e.at, p_now
+      from live l
+     cross join lateral (
+       select e.at from event e where e.instance = l.instance and e.seq = l.first_seq offset 0
+     ) e
+     where l.instance = t.instance;
     insert into event (instance, seq, execution, kind, body, at, source)
     values (t.instance, v_seq + 1, t.execution + 1, 1, t.next_body, p_now, t.token);
     update live l

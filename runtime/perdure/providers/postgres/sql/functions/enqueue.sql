@@ -1,4 +1,7 @@
 -- Adds messages, which come sorted by instance; returns their outcomes as send_v1 does.
+--
+-- Starts, events, what is queued, cancels and updates alone come from outside: results are written
+-- by who holds a lease, and nobody can forge one here.
 create or replace function enqueue_v1(
   p_messages message_v1[], p_keep interval, p_inbox int, p_now timestamptz default null
 ) returns smallint[]
@@ -9,6 +12,10 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 as $$
 begin
   if cardinality(p_messages) <> 1 or p_messages[1].kind <> 1 then  -- a start has nothing to lock
+    if exists (select from unnest(p_messages) m where m.kind not in (1, 5, 6, 9, 10)) then
+      raise exception 'only starts, events, cancels and updates can be sent from outside'
+        using errcode = 'invalid_parameter_value';
+    end if;
     perform l.one
        from unnest(p_messages) m
       cross join lateral (

@@ -1,4 +1,5 @@
--- Leases instances that are due and whose code the caller has, oldest first; fires due timers.
+-- Leases instances that are due and whose code the caller has, oldest first. Before that it fires
+-- due timers, fails activities that nobody started in time, and admits what limits have room for.
 --
 -- `p_names` and `p_versions` are the caller's code; an instance that has not resolved its version
 -- is found under its name and an empty version. Instances that others hold in this moment are
@@ -7,8 +8,9 @@
 -- Returns one row for each record that the holder lacks (at least one row for each turn, without a
 -- `seq` when it lacks none), by turn and `seq`, and at the end one row without an instance: `at` is
 -- the time of these turns, `next_due` when to ask again (null: nothing is scheduled), `upto` how
--- many timers fired. Only leases are written, and timers that would fire again: so the commit does
--- not wait for the disk.
+-- many instances others may have to run now, `body` the tags, by lines, of activities that limits
+-- admitted. Only leases are written, and what the next call would find to do again: so the commit
+-- does not wait for the disk.
 create or replace function fetch_turns_v1(
   p_executor bigint, p_token bigint, p_limit int, p_lease interval, p_names text[],
   p_versions text[], p_now timestamptz default null
@@ -25,6 +27,8 @@ as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_fired int := 0;
+  v_tags text[];
+  v_has_turns boolean;
   v_left int := p_limit;
   v_code record;
   v_instances text[];
@@ -37,6 +41,13 @@ begin
   perform set_config('synchronous_commit', 'off', true);
   if exists (select from timer t where t.due <= v_now) then
     v_fired := fire_timers_v1(v_now, 1000);
+  end if;
+  if exists (select from activity a where a.start_by <= v_now) then
+    v_fired := v_fired + expire_waiting_v1(v_now, 1000);
+  end if;
+  if exists (select from gate_news n where n.due <= v_now) then
+    select s.tags, s.has_turns into v_tags, v_has_turns from settle_limits_v1(v_now) s;
+    v_fired := v_fired + v_has_turns::int;
   end if;
 
   for v_code in
@@ -85,7 +96,8 @@ begin
   end loop;
 
   return query select null::text, null::int, null::text, null::text, null::int, v_fired,
-                      null::boolean, null::int, null::smallint, v_now, null::text, null::text,
+                      null::boolean, null::int, null::smallint, v_now, null::text,
+                      array_to_string(v_tags, e'\n'),
                       case when v_left <= 0 then v_now
                            else next_turn_due_v1(v_now, p_names, p_versions) end;
 end

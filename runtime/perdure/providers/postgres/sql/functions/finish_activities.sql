@@ -3,7 +3,8 @@
 --
 -- Rows in `live` are locked first, then those of the activities. `outcomes`, one for each result:
 -- 1 recorded, now or by an earlier call with the same token; 0 refused. A result of a cancelled
--- activity is refused and its row goes; one to be tried again waits for its delay.
+-- activity is refused and its row goes; one to be tried again waits for its delay; one that is
+-- deferred keeps its lease for so long.
 create or replace function finish_activities_v1(
   p_results result_v1[], p_now timestamptz default null,
   out outcomes smallint[], out is_due boolean
@@ -20,7 +21,9 @@ declare
   v_lives tid[];
   v_gone tid[];
   v_tids tid[];
+  v_sessions text[];
   v_again int;
+  v_deferred int;
   v_known int;
   v_recorded int;
   v_one result_v1;
@@ -38,7 +41,8 @@ begin
     if found then
       delete from activity a
        where a.instance = v_one.instance and a.execution = v_one.execution and a.op = v_one.op
-         and a.lease = v_one.token and (a.due - v_now) > interval '0' and a.cancel_reason is null;
+         and a.lease = v_one.token and (a.due - v_now) > interval '0' and a.cancel_reason is null
+         and a.session is null;
     end if;
     if found then
       insert into event (instance, seq, execution, kind, ref, body, at, source)
@@ -68,23 +72,26 @@ begin
          for no key update
     ) l on true;
 
-  -- 1: goes to the history; 2: tried again; 3: the row goes, nothing is recorded; 0: not ours.
+  -- 1: goes to the history; 2: tried again; 3: the row goes, nothing is recorded; 4: deferred;
+  -- 0: not ours.
   select array_agg(f.fate), array_agg(coalesce(f.tid, '(0,0)')),
          array_agg(f.tid) filter (where f.fate in (1, 3)),
          count(*) filter (where f.fate = 1), count(*) filter (where f.fate = 2),
-         count(*) filter (where f.fate > 0)
-    into v_fate, v_tids, v_gone, v_recorded, v_again, v_known
+         count(*) filter (where f.fate = 4), count(*) filter (where f.fate > 0),
+         array_agg(f.session) filter (where f.session is not null)
+    into v_fate, v_tids, v_gone, v_recorded, v_again, v_deferred, v_known, v_sessions
     from (
-      select a.tid,
+      select a.tid, a.session,
              case
                when a.tid is null then 0
                when a.cancel_reason is not null or r.kind = -1 then 3
                when r.kind = 0 then 2
+               when r.kind = 1 then 4
                else 1
              end::smallint as fate
         from unnest(p_results) r
         left join lateral (
-          select a.ctid as tid, a.cancel_reason from activity a
+          select a.ctid as tid, a.cancel_reason, a.session from activity a
            where a.instance = r.instance and a.execution = r.execution and a.op = r.op
              and a.lease = r.token and (a.due - v_now) > interval '0'
              for update
@@ -123,15 +130,24 @@ begin
       from unnest(p_results) with ordinality r
      where v_fate[r.ordinality] = 2 and a.ctid = v_tids[r.ordinality];
   end if;
+  if v_deferred > 0 then
+    update activity a
+       set due = v_now + r.delay
+      from unnest(p_results) with ordinality r
+     where v_fate[r.ordinality] = 4 and a.ctid = v_tids[r.ordinality];
+  end if;
+  if v_sessions is not null then
+    perform touch_sessions_v1(v_now, v_sessions);
+  end if;
 
   is_due := v_recorded > 0;
-  if v_known = v_recorded + v_again and v_known = cardinality(p_results) then
+  if v_known = v_recorded + v_again + v_deferred and v_known = cardinality(p_results) then
     outcomes := array_fill(1::smallint, array[cardinality(p_results)]);
     return;
   end if;
   -- Some were not ours: recorded by an earlier try whose answer was lost, or never to be.
   select array_agg(case
-           when v_fate[r.ordinality] in (1, 2) then 1
+           when v_fate[r.ordinality] in (1, 2, 4) then 1
            when v_fate[r.ordinality] = 3 then (r.kind = -1)::int
            when (
              select true from activity a

@@ -3,6 +3,7 @@
 -- A row of status -1 in `instance` stands for the id meanwhile. It is what makes this and a start
 -- of the same id wait for one another: either the start finds the message, or we find the instance.
 -- The answers of children are for instances that were, not for those to come: they are dropped.
+-- What an instance that has ended had accepted while it ran is accepted when it is sent again.
 create or replace function keep_early_v1(
   p_now timestamptz, p_message message_v1, p_keep interval, p_inbox int
 ) returns smallint
@@ -12,7 +13,7 @@ as $$
 declare
   v_status smallint;
 begin
-  if p_message.kind in (7, 8) then
+  if p_message.kind not in (5, 6, 9, 10) then
     return 4;
   end if;
   insert into instance (id, status, created) values (p_message.instance, -1, p_now)
@@ -22,7 +23,16 @@ begin
     select status into v_status from instance where id = p_message.instance for update;
   end if;
   if v_status > 0 then
-    return 4;
+    return case
+      when p_message.token is not null and exists (
+        select from event e
+         where e.instance = p_message.instance and e.source = p_message.token
+           and e.kind in (5, 6, 9, 10) and e.source is not null
+      ) or p_message.kind = 10 and exists (
+        select from answer a where a.instance = p_message.instance and a.id = p_message.ref
+      ) then 1
+      else 4
+    end;
   elsif v_status = 0 or v_status is null then
     raise exception 'instance % was started while a message was kept for it', p_message.instance
       using errcode = 'serialization_failure';

@@ -6,7 +6,11 @@ set search_path from current
 as $$
 begin
   return (
-    select least((select min(t.due) from timer t), min(least(ahead.due, leased.due)))
+    select least(
+             (select min(t.due) from timer t), (select min(a.start_by) from activity a),
+             (select greatest(n.due, p_now) from gate_news n order by n.due limit 1),
+             min(least(ahead.due, leased.due))
+           )
       from unnest(p_names, p_versions) c(name, version)
       left join lateral (
         select l.due from live l

@@ -25,6 +25,7 @@ begin
   update live
      set suspended = false, block_reason = null, block_message = null, attempt = 0,
          due = case
+           when passage = 1 then 'infinity'
            when block_reason is not null or next_seq > position + 1 then p_now
            else 'infinity'
          end

@@ -6,7 +6,7 @@ returns table (
   id text, tenant text, name text, version text, execution int, phase smallint,
   created timestamptz, finished timestamptz, parent text, output text, failure text,
   custom_status text, custom_version int, block_reason text, block_message text, length int,
-  cancelled boolean
+  cancelled boolean, attributes text, limit_key text, awaits_limit boolean
 )
 language plpgsql stable security definer
 set search_path from current
@@ -27,7 +27,8 @@ begin
            end::smallint,
            i.created, i.finished, i.parent, i.output, i.failure, i.custom_status, i.custom_version,
            l.block_reason, l.block_message, coalesce(l.next_seq - 1, i.length),
-           coalesce(l.cancelled, i.cancelled)
+           coalesce(l.cancelled, i.cancelled), i.attributes::text, i.limit_key,
+           coalesce(l.passage = 1, false)
       from unnest(p_ids) with ordinality u(id, ord)
      cross join lateral (select i.* from instance i where i.id = u.id and i.status >= 0 offset 0) i
       left join lateral (select l.* from live l where l.instance = u.id offset 0) l on true

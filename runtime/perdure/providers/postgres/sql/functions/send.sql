@@ -4,6 +4,8 @@
 -- each message: 1 accepted, 2 kept for an instance that is not there yet, 3 the id is taken,
 -- 4 the instance has ended (or, for the answer of a child, that execution), 5 the inbox is full.
 -- A cancel that names a parent is for an instance of that parent alone; for another it is 4, too.
+-- An update whose id was seen is accepted and adds nothing, like whatever comes with a token again.
+-- What a turn starts belongs to the tenant of the instance that sent it, unless it names one.
 -- Instances are made in the order of the messages, which come sorted by instance.
 -- (`offset 0` in this and other functions keeps the planner from turning a look-up for each item into
 -- a join: a join that was planned while a table was small reads all of it when it is large.)
@@ -20,22 +22,29 @@ declare
   v_new text[];
   v_starts int;
   v_others int;
+  v_updates int;
   v_watched boolean;
   v_fate smallint[];
   v_one message_v1;
 begin
   -- One start alone, of an id that is free: what a quiet system sends, and done with single rows. To
   -- set up a query over arrays takes longer than to run it.
-  if cardinality(p_messages) = 1 and p_messages[1].kind = 1 and not p_messages[1].watched then
+  if cardinality(p_messages) = 1 and p_messages[1].kind = 1 and not p_messages[1].watched
+     and p_messages[1].sender is null then
     v_one := p_messages[1];
-    insert into instance (id, tenant, name, version, parent, status, created, token)
+    insert into instance (
+      id, tenant, name, version, parent, status, created, token, parent_close, limit_key, attributes
+    )
     values (
-      v_one.instance, v_one.tenant, v_one.name, v_one.version, v_one.parent, 0, p_now, v_one.token
+      v_one.instance, v_one.tenant, v_one.name, v_one.version, v_one.parent, 0, p_now, v_one.token,
+      v_one.parent_close, v_one.limit_key, v_one.attributes::jsonb
     )
     on conflict (id) do nothing;
     if found then
-      insert into live (instance, name, version, next_seq, due)
-      values (v_one.instance, v_one.name, coalesce(v_one.version, ''), 2, p_now);
+      insert into live (instance, name, version, next_seq, due, limit_key)
+      values (
+        v_one.instance, v_one.name, coalesce(v_one.version, ''), 2, p_now, v_one.limit_key
+      );
       insert into event (instance, seq, execution, kind, ref, body, at, source)
       values (v_one.instance, 1, 1, 1, v_one.ref, v_one.body, p_now, v_one.token);
       return v_outcomes;
@@ -43,14 +52,20 @@ begin
   end if;
 
   select count(*) filter (where m.kind = 1), count(*) filter (where m.kind <> 1),
-         coalesce(bool_or(m.watched), false)
-    into v_starts, v_others, v_watched
+         count(*) filter (where m.kind = 10), coalesce(bool_or(m.watched), false)
+    into v_starts, v_others, v_updates, v_watched
     from unnest(p_messages) m;
 
   if v_starts > 0 then
     with fresh as (
-      insert into instance (id, tenant, name, version, parent, watched, status, created, token)
-      select m.instance, m.tenant, m.name, m.version, m.parent, m.watched, 0, p_now, m.token
+      insert into instance (
+        id, tenant, name, version, parent, watched, status, created, token, parent_close, limit_key,
+        attributes
+      )
+      select m.instance, case when m.tenant = '' and m.sender is not null then coalesce(
+               (select s.tenant from instance s where s.id = m.sender), ''
+             ) else m.tenant end, m.name, m.version, m.parent, m.watched, 0, p_now, m.token,
+             m.parent_close, m.limit_key, m.attributes::jsonb
         from unnest(p_messages) m
        where m.kind = 1
       on conflict (id) do nothing
@@ -59,8 +74,8 @@ begin
     select array_agg(id) into v_new from fresh;
 
     if cardinality(v_new) = v_starts then
-      insert into live (instance, name, version, next_seq, due, watched)
-      select m.instance, m.name, coalesce(m.version, ''), 2, p_now, m.watched
+      insert into live (instance, name, version, next_seq, due, watched, limit_key)
+      select m.instance, m.name, coalesce(m.version, ''), 2, p_now, m.watched, m.limit_key
         from unnest(p_messages) m
        where m.kind = 1;
       insert into event (instance, seq, execution, kind, ref, body, at, source)
@@ -88,7 +103,7 @@ begin
   select array_agg(
            case
              when f.fate = 1 and f.unread + f.n > p_inbox
-                  and (f.kind = 5 or f.kind = 9 and f.cancelled) then 5
+                  and (f.kind in (5, 6, 10) or f.kind = 9 and f.cancelled) then 5
              else f.fate
            end order by f.ord
          )
@@ -111,8 +126,11 @@ begin
                    when (
                      select true from event e
                       where e.instance = m.instance and e.source = m.token
-                        and e.kind in (5, 9) and e.source is not null
+                        and e.kind in (5, 6, 9, 10) and e.source is not null
                       limit 1
+                   ) then 0
+                   when m.kind = 10 and exists (
+                     select from answer a where a.instance = m.instance and a.id = m.ref
                    ) then 0
                    when m.ordinality > min(m.ordinality) over (partition by m.instance, m.token) then 0
                    else 1
@@ -137,11 +155,23 @@ begin
      select l.next_seq, l.execution from live l where l.instance = m.instance offset 0
    ) l;
 
+  if v_updates > 0 then
+    insert into answer (instance, id)
+    select m.instance, m.ref
+      from unnest(p_messages) with ordinality m
+     where m.kind = 10 and v_fate[m.ordinality] = 1
+     order by 1, 2
+    on conflict do nothing;
+  end if;
+
   update live l
      set next_seq = l.next_seq + g.n,
          cancelled = l.cancelled or g.cancels,
+         -- Who is cancelled while it waits for its limit goes through to its end, uncounted.
+         passage = case when l.passage = 1 and g.cancels then 0 else l.passage end,
          due = case
-           when l.suspended or l.block_reason is not null then 'infinity'
+           when l.suspended or l.block_reason is not null or l.passage = 1 and not g.cancels
+             then 'infinity'
            else least(l.due, p_now)
          end
     from (

@@ -13,6 +13,7 @@ declare
   v_new text[] := p_new;
   v_row instance;
   v_early int;
+  v_cancelled boolean;
 begin
   for i in 1 .. cardinality(p_messages) loop
     m := p_messages[i];
@@ -35,8 +36,12 @@ begin
         continue;
       end if;
       update instance
-         set tenant = m.tenant, name = m.name, version = m.version, parent = m.parent,
-             watched = m.watched, status = 0, created = p_now, token = m.token
+         set tenant = case when m.tenant = '' and m.sender is not null then coalesce(
+               (select s.tenant from instance s where s.id = m.sender), ''
+             ) else m.tenant end,
+             name = m.name, version = m.version, parent = m.parent, watched = m.watched,
+             status = 0, created = p_now, token = m.token, parent_close = m.parent_close,
+             limit_key = m.limit_key, attributes = m.attributes::jsonb
        where id = m.instance;
       with early as (
         delete from early_message where instance = m.instance returning *
@@ -44,14 +49,20 @@ begin
         insert into event (instance, seq, execution, kind, ref, body, at, source)
         select m.instance, 1 + row_number() over (order by id), 1, kind, ref, body, p_now, token
           from early
-        returning kind
+        returning kind, ref
+      ), awaited as (
+        insert into answer (instance, id)
+        select m.instance, a.ref from added a where a.kind = 10
+        on conflict do nothing
       )
       select count(*) into v_early from added;
     end if;
-    insert into live (instance, name, version, next_seq, due, watched, cancelled)
+    select v_early > 0 and exists (select from event where instance = m.instance and kind = 9)
+      into v_cancelled;
+    insert into live (instance, name, version, next_seq, due, watched, cancelled, limit_key)
     values (
-      m.instance, m.name, coalesce(m.version, ''), 2 + v_early, p_now, m.watched,
-      v_early > 0 and exists (select from event where instance = m.instance and kind = 9)
+      m.instance, m.name, coalesce(m.version, ''), 2 + v_early, p_now, m.watched, v_cancelled,
+      case when v_cancelled then null else m.limit_key end
     );
     insert into event (instance, seq, execution, kind, ref, body, at, source)
     values (m.instance, 1, 1, 1, m.ref, m.body, p_now, m.token);

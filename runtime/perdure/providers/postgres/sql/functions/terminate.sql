@@ -1,4 +1,5 @@
--- Ends one instance and its unfinished descendants; a part of control, which holds all locks.
+-- Ends one instance and its unfinished descendants, but for those that are to outlive their parent;
+-- a part of control and commit_turns, which hold all locks.
 create or replace function terminate_v1(
   p_now timestamptz, p_command command_v1,
   out outcome smallint, out finished text[], out cancelled text[]
@@ -50,44 +51,7 @@ begin
       from told t;
   end if;
 
-  with gone as (
-    delete from live l
-     where l.ctid = any (array(
-             select k.tid
-               from unnest(v_tree) u(id)
-              cross join lateral (select l.ctid as tid from live l where l.instance = u.id offset 0) k
-           ))
-    returning l.instance, l.next_seq, l.execution, l.name, l.version, l.cancelled
-  ), noted as (
-    insert into event (instance, seq, execution, kind, body, at)
-    select g.instance, g.next_seq, g.execution, 21, to_json(p_command.reason)::text, p_now
-      from gone g
-  ), ended as (
-    update instance i
-       set status = 8, finished = p_now, execution = g.execution, length = g.next_seq,
-           version = coalesce(nullif(g.version, ''), i.version), cancelled = g.cancelled,
-           failure = p_command.failure
-      from gone g
-     cross join lateral (select i.ctid as tid from instance i where i.id = g.instance offset 0) k
-     where i.ctid = k.tid
-    returning i.id
-  )
-  select coalesce(array_agg(e.id), '{}') into finished from ended e;
-
-  delete from timer
-   where ctid = any (array(
-           select d.tid
-             from unnest(finished) u(id)
-            cross join lateral (
-              select d.ctid as tid from timer d where d.instance = u.id for update skip locked
-            ) d
-         ));
-  cancelled := coalesce(drop_activities_v1(
-    p_now,
-    array(select row(u.id, 0, 0, 0, '', '', 8, null, null, false, null, null, null, null)::turn_v1
-            from unnest(finished) u(id) order by u.id collate "C"),
-    array_fill(1, array[cardinality(finished)]),
-    null
-  ), '{}');
+  select e.finished, e.cancelled into finished, cancelled
+    from end_tree_v1(p_now, v_tree, p_command.reason, p_command.failure) e;
 end
 $$;

@@ -1,0 +1,32 @@
+-- Keeps the sessions of an executor of which an activity was leased, renewed or finished within
+-- `p_idle`, and lets go of the others. `sessions`: what it owns now; `tags`: those of due activities
+-- of what it let go.
+create or replace function renew_sessions_v1(
+  p_executor bigint, p_lease interval, p_idle interval, p_now timestamptz default null,
+  out sessions text[], out tags text[]
+)
+language plpgsql security definer
+set search_path from current
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  v_now timestamptz := coalesce(p_now, clock_timestamp());
+  v_idle text[];
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  select array_agg(s.id order by s.id) filter (where s.is_used),
+         array_agg(s.id) filter (where not s.is_used)
+    into sessions, v_idle
+    from (
+      select s.id, s.active > v_now - p_idle as is_used
+        from session s
+       where s.owner = p_executor and s.lease_until > v_now
+       order by s.id
+         for update
+    ) s;
+  sessions := coalesce(sessions, '{}');
+  update session set lease_until = v_now + p_lease where id = any (sessions);
+  tags := case when v_idle is null then '{}' else let_go_v1(v_now, v_idle) end;
+end
+$$;
