@@ -46,7 +46,6 @@ __all__ = [
 ]
 
 _SQL = statements("activities")
-_TURN_SQL = statements("turns")
 _LOST = Renewed(RenewOutcome.LOST)
 _HELD = Renewed(RenewOutcome.HELD)
 
@@ -143,7 +142,7 @@ class _Fetch:
     def next_due(self) -> int | None:
         """Say when more may be due."""
         tx, terms = self.tx, self.request.sessions
-        found: list[int | None] = [tx.execute(_TURN_SQL["next_look"]).fetchone()[0]]
+        found: list[int | None] = [tx.execute(_SQL["next_look"]).fetchone()[0]]
         may_claim = terms is not None and len(self.mine) < terms.limit
         for kind, _, in_session in self.kinds:
             if not in_session or may_claim:

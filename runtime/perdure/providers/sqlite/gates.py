@@ -64,6 +64,8 @@ def _admit(tx: Transaction, key: str, terms: tuple[int | None, int | None, int, 
     if rate is not None:
         may_wait = room > 0 and is_any
         tx.execute(_SQL["reserve"], (due, due - _AHEAD if may_wait else None, key))
+        if may_wait:
+            tx.tell("t")  # whoever sleeps until something is due must learn when this is
 
 
 def _admit_first(tx: Transaction, key: str, due: int) -> bool:

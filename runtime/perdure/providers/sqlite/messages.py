@@ -68,9 +68,7 @@ def send(
         return refused
     kind = message.kind
     is_cancel = kind is RecordKind.CANCEL_REQUESTED
-    seq, execution = tx.execute(
-        _SQL["wake"], (int(is_cancel), tx.now, tx.now, message.instance)
-    ).fetchone()
+    seq, execution = tx.execute(_SQL["wake"], (int(is_cancel), tx.now, message.instance)).fetchone()
     tx.execute(
         _SQL["add_event"],
         (
@@ -163,17 +161,16 @@ def _start(
         return EnqueueOutcome.ACCEPTED if same else EnqueueOutcome.EXISTS
     early = tx.execute(_SQL["early"], (instance,)).fetchall()
     is_cancelled = any(row[0] == RecordKind.CANCEL_REQUESTED for row in early)
-    awaits = new.limit is not None and (
-        tx.execute(_SQL["has_limit"], (new.limit,)).fetchone() is not None
-    )
+    limit = None if is_cancelled else new.limit
+    awaits = limit is not None and (tx.execute(_SQL["has_limit"], (limit,)).fetchone() is not None)
     priority = 0
-    if new.limit is not None:
+    if awaits:
         priority = decode_object(message.body).get("priority", 0)
     tx.execute(
         _SQL["add_live"],
         (
             *(instance, new.name, new.version or "", 2 + len(early), None if awaits else now),
-            *(int(new.watched), int(is_cancelled), int(awaits), now, priority, new.limit),
+            *(int(new.watched), int(is_cancelled), int(awaits), now, priority, limit),
         ),
     )
     start = (instance, 1, 1, int(RecordKind.STARTED), message.ref, message.body, now, message.token)
@@ -185,7 +182,7 @@ def _start(
                 tx.execute(_SQL["await_answer"], (instance, ref))
         tx.execute(_SQL["delete_early"], (instance,))
     if awaits:
-        tx.gates[str(new.limit)] = None
+        tx.gates[str(limit)] = None
     if new.watched:
         tx.mark_changed(instance)
     tx.tell("t")

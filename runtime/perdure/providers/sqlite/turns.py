@@ -29,10 +29,13 @@ _FIRED_MAX = 1000
 
 def fetch_turns(tx: Transaction, request: FetchTurns) -> FetchedTurns:
     """Lease due instances, oldest first; fires what is due by itself."""
-    look(tx)
-    _fire_timers(tx)
-    _expire_activities(tx)
     now = tx.now
+    alarm = _next_alarm(tx)
+    if alarm is not None and alarm <= now:
+        look(tx)
+        _fire_timers(tx)
+        _expire_activities(tx)
+        alarm = _next_alarm(tx)
     code = dict.fromkeys(
         (each.name, version) for each in request.code for version in ("", each.version)
     )
@@ -45,7 +48,7 @@ def fetch_turns(tx: Transaction, request: FetchTurns) -> FetchedTurns:
         due.sort()
     chosen = due[: request.limit]
     turns = tuple(_lease(tx, request, row) for row in chosen)
-    next_due = now if len(chosen) == request.limit else _next_due(tx, code)
+    next_due = now if len(chosen) == request.limit else _next_due(tx, code, alarm)
     return FetchedTurns(turns, until(now, next_due))
 
 
@@ -71,13 +74,15 @@ def _lease(tx: Transaction, request: FetchTurns, row: tuple[Any, ...]) -> Leased
     )
 
 
-def _next_due(tx: Transaction, code: Iterable[tuple[str, str]]) -> int | None:
+def _next_alarm(tx: Transaction) -> int | None:
+    """Say when something becomes due by itself: a timer, an activity that nobody takes, a rate."""
+    alarms = tx.execute(_SQL["next_alarms"]).fetchone()
+    return min((at for at in alarms if at is not None), default=None)
+
+
+def _next_due(tx: Transaction, code: Iterable[tuple[str, str]], alarm: int | None) -> int | None:
     now = tx.now
-    found: list[int | None] = [
-        tx.execute(_SQL["next_timer"]).fetchone()[0],
-        tx.execute(_SQL["next_expiry"]).fetchone()[0],
-        tx.execute(_SQL["next_look"]).fetchone()[0],
-    ]
+    found: list[int | None] = [alarm]
     ahead, leased = _SQL["next_due"], _SQL["next_lease_end"]
     for name, version in code:
         row = tx.execute(ahead, (name, version, now)).fetchone()

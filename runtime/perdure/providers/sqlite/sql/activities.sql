@@ -164,3 +164,6 @@ update perdure_limit set next_at = ?, look_at = ? where key = ?
 
 -- name: limits_to_look_at
 select key from perdure_limit where look_at <= ? order by key
+
+-- name: next_look
+select min(look_at) from perdure_limit where look_at is not null

@@ -43,13 +43,15 @@ select 1 from perdure_event
  where instance = ? and source = ? and kind in (5, 6, 9, 10) and source is not null
 
 -- name: wake
+-- A cancelled instance need not be admitted to end, and does not count.
 update perdure_live
-   set next_seq = next_seq + 1, cancelled = cancelled or ?,
+   set next_seq = next_seq + 1, cancelled = cancelled or ?1, awaits = awaits and not ?1,
+       limit_key = case when not (awaits and ?1) then limit_key end,
        due = case
-         when suspended or block_reason is not null or awaits then null
-         else max(min(coalesce(due, ?), ?), not_before)
+         when suspended or block_reason is not null or awaits and not ?1 then null
+         else max(min(coalesce(due, ?2), ?2), not_before)
        end
- where instance = ?
+ where instance = ?3
 returning next_seq - 1, execution
 
 -- name: wake_execution

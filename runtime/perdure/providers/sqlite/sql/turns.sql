@@ -33,11 +33,10 @@ select seq, execution, kind, ref, body, at
  where instance = ? and seq > ? and seq <= ?
  order by seq
 
--- name: next_timer
-select min(due) from perdure_timer
-
--- name: next_expiry
-select min(expires) from perdure_activity where expires is not null
+-- name: next_alarms
+select (select min(due) from perdure_timer),
+       (select min(expires) from perdure_activity where expires is not null),
+       (select min(look_at) from perdure_limit where look_at is not null)
 
 -- name: next_due
 select due from perdure_live where name = ? and version = ? and due > ? order by due limit 1
