@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from perdure.model.codec import decode_failure
 from perdure.model.failure import FailureCategory
 from perdure.model.ids import InstanceId, JsonText, OperationId
-from perdure.model.records import ParentLink, RecordKind
+from perdure.model.records import Ending, Outcome, ParentClose, ParentLink, RecordKind
 from perdure.providers.reading import InstanceStatus
 from perdure.providers.work import (
     AbandonTurn,
@@ -19,6 +21,7 @@ from perdure.providers.work import (
     ControlOutcome,
     ControlVerb,
     EnqueueOutcome,
+    FinishedHint,
     FinishOutcome,
     RenewOutcome,
 )
@@ -26,9 +29,12 @@ from perdure.testing.conformance.registry import check
 from perdure.testing.conformance.world import LEASE, World, by_id, kinds_of, refs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
+
+    from perdure.providers.work import Hint, Message
 
 DONE = ControlOutcome.DONE
+HINT_SECONDS_MAX = 10
 BLOCK = Block("Nondeterminism", "line 3 says otherwise")
 
 
@@ -239,3 +245,135 @@ async def a_batch_of_commands_answers_in_order(w: World) -> None:
         DONE,
         ControlOutcome.FINISHED,
     ]
+
+
+# ------------------------------------------------------------- parents that take theirs along
+
+
+def _child_of(
+    w: World, parent: str, child: str, close: ParentClose = ParentClose.TERMINATE
+) -> Message:
+    link = ParentLink(InstanceId(parent), 1, OperationId(f"0:{child}"))
+    return w.starting(child, parent=link, parent_close=close)
+
+
+@check()
+async def terminating_leaves_children_that_outlive_their_parent(w: World) -> None:
+    await w.start("root")
+    starts = [
+        _child_of(w, "root", "kept", ParentClose.ABANDON),
+        _child_of(w, "root", "asked", ParentClose.CANCEL),
+        _child_of(w, "root", "taken", ParentClose.TERMINATE),
+    ]
+    await w.advance_turn(messages=starts)
+    await w.advance_of("kept", messages=[_child_of(w, "kept", "below")])
+    assert await _control(w, ControlVerb.TERMINATE, "root") == [DONE]
+    assert {each: (await w.info(each)).status for each in ("kept", "below", "asked", "taken")} == {
+        "kept": InstanceStatus.RUNNING,
+        "below": InstanceStatus.PENDING,
+        "asked": InstanceStatus.TERMINATED,
+        "taken": InstanceStatus.TERMINATED,
+    }
+    assert await _control(w, ControlVerb.TERMINATE, "kept") == [DONE]
+    assert (await w.info("below")).status is InstanceStatus.TERMINATED
+
+
+@check()
+async def a_turn_that_ends_terminates_its_children_and_what_is_beneath_them(w: World) -> None:
+    await w.start("root", "stranger")
+    turns = by_id(await w.turns())
+    await w.commit(turns["stranger"])
+    await w.commit(
+        turns["root"], messages=[_child_of(w, "root", "old"), _child_of(w, "root", "on")]
+    )
+    await w.advance_of(
+        "old", messages=[_child_of(w, "old", "below")], activities=[w.activity("0:1")]
+    )
+    work = await w.one_work()
+    await w.send(w.event("root"))
+    turn = await w.turn_of("root")
+    async with w.storage.open() as other:
+        stream = cast("AsyncGenerator[Hint]", other.hints([FinishedHint]))
+        async with aclosing(stream) as hints:
+            await anext(hints)
+            await w.end(
+                turn,
+                messages=[_child_of(w, "root", "new")],
+                terminate=[InstanceId(each) for each in ("new", "old", "stranger", "nobody")],
+            )
+            heard: set[str] = set()
+            async with asyncio.timeout(HINT_SECONDS_MAX):
+                while not heard >= {"root", "old", "below", "new"}:
+                    hint = await anext(hints)
+                    heard |= {str(each) for each in getattr(hint, "instances", ())}
+    assert {each: (await w.info(each)).status for each in ("root", "old", "below", "new")} == {
+        "root": InstanceStatus.COMPLETED,
+        "old": InstanceStatus.TERMINATED,
+        "below": InstanceStatus.TERMINATED,
+        "new": InstanceStatus.TERMINATED,
+    }
+    assert (await w.info("stranger")).status is InstanceStatus.RUNNING
+    assert (await w.info("on")).status is InstanceStatus.PENDING
+    failure = (await w.info("old")).failure
+    assert failure is not None
+    assert failure.category is FailureCategory.TERMINATED
+    (renewed,) = await w.provider.renew_activities([w.lease_of(work)], LEASE)
+    assert renewed.outcome is RenewOutcome.CANCELLED
+
+
+@check()
+async def a_turn_that_goes_on_hears_of_the_children_it_terminated(w: World) -> None:
+    await w.start("root")
+    await w.advance_turn(messages=[_child_of(w, "root", "child")])
+    await w.send(w.event("root"))
+    turn = await w.turn_of("root")
+    assert await w.commit(turn, terminate=[InstanceId("child")]) is CommitOutcome.COMMITTED
+    following = await w.turn_of("root")
+    assert [(r.kind, r.ref) for r in following.records] == [(RecordKind.CHILD_FAILED, "0:child")]
+    await w.commit(following, terminate=[InstanceId("child")])
+    assert (await w.kinds("child")).count(RecordKind.TERMINATED) == 1
+
+
+@check()
+async def children_terminated_by_a_continuation_are_the_old_executions(w: World) -> None:
+    await w.start("root")
+    await w.advance_turn(messages=[_child_of(w, "root", "child")])
+    await w.send(w.event("root"))
+    await w.commit(await w.turn_of("root"), terminate=[InstanceId("child")], **w.again())
+    assert (await w.info("child")).status is InstanceStatus.TERMINATED
+    assert await w.kinds("root", execution=2) == [RecordKind.STARTED]
+
+
+@check()
+async def a_refused_commit_terminates_nothing(w: World) -> None:
+    await w.start("root")
+    await w.advance_turn(messages=[_child_of(w, "root", "child")])
+    await w.send(w.event("root"))
+    turn = await w.turn_of("root")
+    lost = w.commit_of(replace(turn, token=w.token()), terminate=[InstanceId("child")])
+    assert list(await w.provider.commit_turns([lost])) == [CommitOutcome.LOST]
+    assert (await w.info("child")).status is InstanceStatus.PENDING
+
+
+@check()
+async def parents_that_terminate_while_their_trees_grow_end_them_whole(w: World) -> None:
+    async with w.storage.open() as other:
+        for number in range(8):
+            root, child = f"r{number}", f"c{number}"
+            await w.start(root)
+            await w.advance_of(root, messages=[_child_of(w, root, child)])
+            await w.send(w.event(root))
+            turns = by_id(await w.turns())
+            ends = w.commit_of(
+                turns[root], ending=Ending(Outcome.COMPLETED), terminate=[InstanceId(child)]
+            )
+            grows = w.commit_of(turns[child], messages=[_child_of(w, child, f"g{number}")])
+            await asyncio.gather(
+                w.provider.commit_turns([ends]),
+                other.commit_turns([grows]),
+                other.control([Control(InstanceId(child), ControlVerb.TERMINATE)]),
+            )
+            for each in (child, f"g{number}"):
+                (info,) = await w.provider.read_instances([InstanceId(each)])
+                assert info is None or info.status is InstanceStatus.TERMINATED
+    assert await w.turns() == ()

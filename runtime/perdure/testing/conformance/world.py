@@ -287,14 +287,18 @@ class World:
         return turn
 
     async def advance_of(self, instance: str, **decisions: Any) -> LeasedTurn:
-        """Fetch what is due, hand back all but the turn of one instance, and commit that."""
+        """Commit the turn of one instance, leaving what else is due."""
+        turn = await self.turn_of(instance)
+        assert await self.commit(turn, **decisions) is CommitOutcome.COMMITTED
+        return turn
+
+    async def turn_of(self, instance: str) -> LeasedTurn:
+        """Fetch the turn of one instance, leaving what else is due."""
         found = {turn.instance: turn for turn in await self.turns()}
         others = [each for each in found.values() if each.instance != instance]
         await self.provider.abandon_turns(
             [AbandonTurn(each.instance, each.token, count_attempt=False) for each in others]
         )
-        outcome = await self.commit(found[InstanceId(instance)], **decisions)
-        assert outcome is CommitOutcome.COMMITTED
         return found[InstanceId(instance)]
 
     async def end(self, turn: LeasedTurn, result: str = '"done"', **decisions: Any) -> None:
