@@ -9,20 +9,11 @@ it, costs reading histories again and nothing else.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from perdure.model.ids import InstanceId
 from perdure.replay.turn import LiveExecution
 
-__all__ = ["CachedExecution", "ExecutionCache"]
-
-
-@dataclass(slots=True)
-class CachedExecution:
-    """A live execution, and how many records its history has."""
-
-    live: LiveExecution
-    records: int
+__all__ = ["ExecutionCache"]
 
 
 class ExecutionCache:
@@ -30,25 +21,29 @@ class ExecutionCache:
 
     def __init__(self, executions_max: int) -> None:
         self._executions_max = executions_max
-        self._kept: OrderedDict[tuple[InstanceId, int], CachedExecution] = OrderedDict()
+        self._kept: OrderedDict[tuple[InstanceId, int], LiveExecution] = OrderedDict()
         self._dropped: list[LiveExecution] = []
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def take(self, instance: InstanceId, execution: int) -> CachedExecution | None:
+    def take(self, instance: InstanceId, execution: int) -> LiveExecution | None:
         """Take an execution out, if it is there."""
         return self._kept.pop((instance, execution), None)
 
-    def put(self, instance: InstanceId, execution: int, cached: CachedExecution) -> None:
+    def look(self, instance: InstanceId, execution: int) -> LiveExecution | None:
+        """Look at an execution and leave it; what may be done to it is up to the turns' thread."""
+        return self._kept.get((instance, execution))
+
+    def put(self, instance: InstanceId, execution: int, live: LiveExecution) -> None:
         """Keep an execution whose last turn is committed."""
         older = self._kept.pop((instance, execution), None)
         if older is not None:
-            self._dropped.append(older.live)
-        self._kept[instance, execution] = cached
+            self._dropped.append(older)
+        self._kept[instance, execution] = live
         while len(self._kept) > self._executions_max:
             _, oldest = self._kept.popitem(last=False)
-            self._dropped.append(oldest.live)
+            self._dropped.append(oldest)
 
     def drop(self, live: LiveExecution) -> None:
         """Let go of an execution that was taken out."""
@@ -61,5 +56,5 @@ class ExecutionCache:
 
     def clear(self) -> None:
         """Let go of everything."""
-        self._dropped.extend(cached.live for cached in self._kept.values())
+        self._dropped.extend(self._kept.values())
         self._kept.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import assert_never
 
@@ -60,7 +61,7 @@ from perdure.providers.work import (
 )
 from perdure.replay.turn import TurnResult
 
-__all__ = ["PoisonError", "abandonment", "to_commit"]
+__all__ = ["PoisonError", "abandonment", "ending_messages", "to_commit"]
 
 _DELAY_SECONDS_LONGEST = 60.0
 _USUAL = StartOptions()
@@ -85,6 +86,7 @@ class _Sorted:
         "custom_status",
         "detached",
         "keys",
+        "reads",
         "terminate",
         "timers",
     )
@@ -102,11 +104,12 @@ class _Sorted:
         self.clear_keys = False
         self.attributes: dict[str, object] = {}
         self.answers: list[UpdateAnswer] = []
+        self.reads: list[ReadKey] = []
         self.terminate: list[InstanceId] = []
 
 
-def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
-    """Say what storage has to do for one turn.
+def to_commit(leased: LeasedTurn, result: TurnResult) -> tuple[TurnCommit, Sequence[ReadKey]]:
+    """Say what storage has to do for one turn, and which keys it is to read first.
 
     A turn that ends its execution starts nothing that the end would only cancel: of what it
     scheduled, detached starts and children that nobody is to take along alone go out.
@@ -118,7 +121,7 @@ def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
     if result.ending is None:
         messages += [*sorted_.children, *sorted_.cancels]
     else:
-        sorted_.activities, sorted_.timers = [], []
+        sorted_.activities, sorted_.timers, sorted_.reads = [], [], []
         unborn: set[InstanceId] = set()
         for child in sorted_.children:
             if child.start is not None and child.start.parent_close is ParentClose.ABANDON:
@@ -130,7 +133,7 @@ def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
         answer = _answer(leased, result.parent, result.ending)
         if answer is not None:
             messages.append(answer)
-    return TurnCommit(
+    commit = TurnCommit(
         instance=leased.instance,
         execution=leased.execution,
         token=leased.token,
@@ -151,6 +154,19 @@ def to_commit(leased: LeasedTurn, result: TurnResult) -> TurnCommit:
         ending=result.ending,
         next_execution=result.next_execution,
     )
+    return commit, sorted_.reads
+
+
+def ending_messages(
+    leased: LeasedTurn,
+    parent: ParentLink | None,
+    ending: Ending,
+    cancels: Sequence[CancelChild],
+) -> tuple[Message, ...]:
+    """Tell children that they are cancelled, and the parent how its child ended."""
+    messages = [_cancel(leased, action) for action in cancels]
+    answer = _answer(leased, parent, ending)
+    return tuple(messages if answer is None else [*messages, answer])
 
 
 def _json(value: object) -> JsonText:
@@ -181,9 +197,7 @@ def _sort(sorted_: _Sorted, leased: LeasedTurn, action: Action) -> None:
             link = ParentLink(leased.instance, leased.execution, action.operation)
             sorted_.children.append(_start(action, link))
         case CancelChild():
-            kind, parent = RecordKind.CANCEL_REQUESTED, leased.instance
-            message = Message(action.instance, kind, body=_json(action.reason), parent=parent)
-            sorted_.cancels.append(message)
+            sorted_.cancels.append(_cancel(leased, action))
         case TerminateChild():
             sorted_.terminate.append(action.instance)
         case StartDetached():
@@ -209,7 +223,7 @@ def _sort_rarer(sorted_: _Sorted, action: _Rarer) -> None:
             answer = UpdateAnswer(action.update, action.result, action.failure)
             sorted_.answers.append(answer)
         case ReadKey():
-            pass  # read when the turn is committed: `perdure.dispatch.key_reads`
+            sorted_.reads.append(action)
         case WaitEvent() | WaitNext() | DequeueEvent() | CancelWait():
             pass  # the TURN record says it all
         case RecordStep() | RefuseCall() | MarkPatch() | ContinueAsNew():
@@ -234,6 +248,11 @@ type _Rarer = (
     | MarkPatch
     | ContinueAsNew
 )
+
+
+def _cancel(leased: LeasedTurn, action: CancelChild) -> Message:
+    kind, parent = RecordKind.CANCEL_REQUESTED, leased.instance
+    return Message(action.instance, kind, body=_json(action.reason), parent=parent)
 
 
 def _start(action: StartChild | StartDetached, parent: ParentLink | None) -> Message:

@@ -20,19 +20,28 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import batched
+from typing import cast
 
-from perdure.dispatch.cache import CachedExecution, ExecutionCache
+from perdure.dispatch.cache import ExecutionCache
 from perdure.dispatch.commits import PoisonError, abandonment, to_commit
+from perdure.dispatch.failing import failing_commit
+from perdure.dispatch.histories import read_rest
+from perdure.dispatch.key_reads import with_keys
 from perdure.dispatch.life import Life
 from perdure.dispatch.settings import TurnSettings
 from perdure.dispatch.storage import Alarm, Pulse, Storage
 from perdure.dispatch.turn_thread import InlineTurns, TurnRunner, TurnThread
 from perdure.errors import PerdureError, ProviderError
+from perdure.model.actions import ReadKey
 from perdure.model.ids import ExecutorId, InstanceId, LeaseToken
 from perdure.model.records import Outcome, Record
+from perdure.model.strictness import OnNondeterminism
+from perdure.providers.administration import KeyProvider
 from perdure.providers.protocol import Provider
 from perdure.providers.work import (
     AbandonTurn,
+    Block,
     CodeId,
     CommitOutcome,
     FetchTurns,
@@ -44,13 +53,12 @@ from perdure.providers.work import (
     TurnsHint,
 )
 from perdure.replay.registry import Registry
-from perdure.replay.turn import Limits, open_execution
+from perdure.replay.turn import Limits, LiveExecution, open_execution
 from perdure.telemetry import Metrics
 
 __all__ = ["TurnDispatcher"]
 
 _LOG = logging.getLogger("perdure.turns")
-_WARN_AT = (0.5, 0.8)
 
 
 @dataclass(slots=True, eq=False)
@@ -61,10 +69,14 @@ class _Turn:
     fetched_at: float
     calls_before: int
     """Reading of the alarm before the fetch: calls since then may be about this instance."""
-    cached: CachedExecution | None = None
+    live: LiveExecution | None = None
     records: Sequence[Record] = ()
     commit: TurnCommit | None = None
+    reads: Sequence[ReadKey] = ()
+    """Keys of others to be read before the commit."""
     error: BaseException | None = None
+    fails: bool = False
+    """True: its run could not go on, and was to be failed instead."""
     seconds: float = 0.0
 
 
@@ -92,9 +104,11 @@ class TurnDispatcher:
         self._registry = registry
         self._settings = settings or TurnSettings()
         self._limits = Limits(history_records=self._settings.history_records_max)
+        self._fails = self._settings.strictness.on_nondeterminism is OnNondeterminism.FAIL
         self._build = build
         self._metrics = metrics or Metrics()
         self._storage = Storage(provider, self._metrics, dice)
+        self._keys = cast("KeyProvider", provider)
         self._alarm = Alarm(self._settings.poll, dice)
         self._cache = ExecutionCache(self._settings.executions_cached_max)
         self._thread: TurnRunner = InlineTurns() if self._settings.inline else TurnThread()
@@ -184,17 +198,27 @@ class TurnDispatcher:
         return turns
 
     async def _take(self, turns: Sequence[_Turn]) -> None:
+        """Take turns; those whose history is still to be read come last, a few at a time.
+
+        However many long histories are due at once, no more than those few are in memory.
+        """
+        missing = self._find_executions(turns)
+        later = set(missing)
+        await self._take_ready([turn for turn in turns if turn not in later] if later else turns)
+        for few in batched(missing, self._settings.reloads_at_once):
+            if not self._life.draining.is_set():
+                await asyncio.gather(*(self._reload(turn) for turn in few))
+            await self._take_ready(few)
+
+    async def _take_ready(self, turns: Sequence[_Turn]) -> None:
         """Run turns in the thread, slice by slice, handing each slice to the commits."""
-        await self._find_executions(turns)
         waiting = deque(turns)
         while waiting and not self._life.draining.is_set():
             taken = await self._thread.run(partial(self._take_slice, waiting))
             refused = [turn for turn in taken if turn.error is not None]
             self._commit_soon([turn for turn in taken if turn.error is None])
             if refused:
-                await self._abandon(
-                    [self._refusal(turn) for turn in refused], [*refused], outcome="abandoned"
-                )
+                await self._refuse(refused)
         if waiting:
             handed_back = [
                 AbandonTurn(turn.leased.instance, turn.leased.token, count_attempt=False)
@@ -202,45 +226,41 @@ class TurnDispatcher:
             ]
             await self._abandon(handed_back, waiting, outcome="handed_back")
 
-    async def _find_executions(self, turns: Sequence[_Turn]) -> None:
+    def _find_executions(self, turns: Sequence[_Turn]) -> list[_Turn]:
+        """Find what each turn goes on from; return those of which storage has to be asked more."""
         missing: list[_Turn] = []
         lookups: Counter[str] = Counter()
         for turn in turns:
             leased = turn.leased
-            turn.cached = self._cache.take(leased.instance, leased.execution)
-            if leased.held and turn.cached is not None:
+            turn.live = self._cache.take(leased.instance, leased.execution)
+            if leased.held and turn.live is not None:
                 turn.records = leased.records
                 found = "live"
             elif leased.held:
                 missing.append(turn)
                 found = "reloaded"
             else:
-                if turn.cached is not None:  # somebody else took a turn meanwhile
-                    self._cache.drop(turn.cached.live)
-                    turn.cached = None
+                if turn.live is not None:  # somebody else took a turn meanwhile
+                    self._cache.drop(turn.live)
+                    turn.live = None
                 turn.records = leased.records
                 found = "opened"
+                if not leased.records or leased.records[-1].seq < leased.upto:
+                    missing.append(turn)  # too long to be sent along, or all of it
             lookups[found] += 1
         for found, count in lookups.items():
             self._metrics.count("perdure_execution_lookups_total", found, by=count)
-        if missing:
-            gate = asyncio.Semaphore(self._settings.reloads_at_once)
-            await asyncio.gather(*(self._reload(turn, gate) for turn in missing))
+        return missing
 
-    async def _reload(self, turn: _Turn, gate: asyncio.Semaphore) -> None:
+    async def _reload(self, turn: _Turn) -> None:
+        """Read a history, or the rest of it."""
         leased = turn.leased
-        async with gate:
-            try:
-                records = await self._storage.persist(
-                    "read_history",
-                    lambda: self._storage.provider.read_history(
-                        leased.instance, execution=leased.execution
-                    ),
-                )
-            except ProviderError as error:
-                turn.error = error
-                return
-        turn.records = [record for record in records if record.seq <= leased.upto]
+        try:
+            turn.records = await read_rest(
+                self._storage, leased.instance, leased.execution, turn.records, upto=leased.upto
+            )
+        except ProviderError as error:
+            turn.error = error
 
     # ------------------------------------------------------------------ in the thread
 
@@ -276,8 +296,8 @@ class TurnDispatcher:
                 f"This turn was given out {leased.attempt - 1} times and never committed: it "
                 "probably ends its process. Mend it, then resume the instance."
             )
-        cached = turn.cached
-        if cached is None:
+        live = turn.live
+        if live is None:
             live = open_execution(
                 self._registry,
                 leased.instance,
@@ -287,27 +307,11 @@ class TurnDispatcher:
                 build=self._build,
                 strictness=settings.strictness,
             )
-            cached = turn.cached = CachedExecution(live, 0)
-        records = cached.records + len(turn.records)
-        self._warn_of_length(turn, cached.records, records)
-        result = cached.live.take_turn(turn.records, upto=leased.upto, now=leased.now)
-        turn.commit = to_commit(leased, result)
-        cached.records = records + 1
+            turn.live = live
+        result = live.take_turn(turn.records, upto=leased.upto, now=leased.now)
+        self._longest = max(self._longest, result.history_records)
+        turn.commit, turn.reads = to_commit(leased, result)
         turn.records = ()
-
-    def _warn_of_length(self, turn: _Turn, before: int, after: int) -> None:
-        self._longest = max(self._longest, after)
-        if after < _WARN_AT[0] * self._settings.history_records_max:
-            return
-        for part in _WARN_AT:
-            mark = part * self._settings.history_records_max
-            if before < mark <= after:
-                _LOG.warning(
-                    "the history has %d records, %d %% of what is allowed: continue as new",
-                    after,
-                    part * 100,
-                    extra=_about(turn),
-                )
 
     # ------------------------------------------------------------------ handing in
 
@@ -336,6 +340,9 @@ class TurnDispatcher:
     async def _commit(self, turns: Sequence[_Turn]) -> None:
         commits = [turn.commit for turn in turns if turn.commit is not None]
         try:
+            if any(turn.reads for turn in turns):
+                reads = [turn.reads for turn in turns]
+                commits = await with_keys(self._storage, self._keys, commits, reads)
             outcomes = await self._storage.persist(
                 "commit_turns", partial(self._storage.provider.commit_turns, commits)
             )
@@ -346,7 +353,7 @@ class TurnDispatcher:
                     await self._commit([turn])
                 return
             turns[0].error = error
-            await self._abandon([self._refusal(turns[0])], turns, outcome="abandoned")
+            await self._refuse(turns)
             return
         settled: Counter[tuple[str, str]] = Counter()
         ended: Counter[tuple[str, str]] = Counter()
@@ -367,21 +374,21 @@ class TurnDispatcher:
     def _settle(self, turn: _Turn, commit: TurnCommit, outcome: CommitOutcome) -> None:
         leased = turn.leased
         is_newest = self._release(turn)
-        cached, turn.cached = turn.cached, None
+        live, turn.live = turn.live, None
         if outcome is CommitOutcome.LOST:
             self._metrics.count("perdure_leases_lost_total", "turn")
             _LOG.warning("a lease was lost before its commit", extra=_about(turn))
         if outcome is CommitOutcome.COMMITTED and commit.ending is not None:
             self._tell_ending(turn, commit, commit.ending.outcome)
-        elif outcome is CommitOutcome.COMMITTED and is_newest and cached is not None:
-            self._cache.put(leased.instance, leased.execution, cached)
-            cached = None
-        if cached is not None:
-            self._cache.drop(cached.live)
+        elif outcome is CommitOutcome.COMMITTED and is_newest and live is not None:
+            self._cache.put(leased.instance, leased.execution, live)
+            live = None
+        if live is not None:
+            self._cache.drop(live)
         for timer in commit.timers:
             passed = asyncio.get_running_loop().time() - turn.fetched_at
             self._alarm.due_in((timer.fire_at - leased.now).total_seconds() - passed)
-        if self._alarm.calls != turn.calls_before or commit.next_execution is not None:
+        if self._alarm.calls != turn.calls_before or commit.next_execution or turn.reads:
             # What came in while the turn ran was not to be had then; it is now.
             self._alarm.ring()
 
@@ -391,26 +398,55 @@ class TurnDispatcher:
             extra["orchestration_version"] = commit.version
             _LOG.debug("an execution ended", extra=extra)
 
-    def _refusal(self, turn: _Turn) -> AbandonTurn:
-        error = turn.error
-        if error is None:
-            raise AssertionError("a turn is refused for an error")
-        refusal = abandonment(turn.leased, error, attempts_max=self._settings.attempts_max)
-        extra = {**_about(turn), "error": type(error).__name__}
+    async def _refuse(self, turns: Sequence[_Turn]) -> None:
+        """Give up turns that could not be taken, or whose decisions storage cannot take."""
+        left: list[_Turn] = []
+        refusals: list[AbandonTurn] = []
+        for turn in turns:
+            if turn.error is None:
+                raise AssertionError("a turn is refused for an error")
+            refusal = abandonment(turn.leased, turn.error, attempts_max=self._settings.attempts_max)
+            if refusal.block is not None and self._fails and not turn.fails:
+                turn.fails = True
+                if await self._fail(turn, refusal.block):
+                    continue
+            self._tell_refusal(turn, refusal)
+            left.append(turn)
+            refusals.append(refusal)
+        if left:
+            await self._abandon(refusals, left, outcome="abandoned")
+
+    async def _fail(self, turn: _Turn, block: Block) -> bool:
+        """End a run that would be parked; false if that cannot be."""
+        leased = turn.leased
+        try:
+            records = await read_rest(
+                self._storage, leased.instance, leased.execution, upto=leased.upto
+            )
+            turn.commit = failing_commit(leased, records, block, build=self._build)
+        except PerdureError as error:
+            _LOG.warning("a run cannot be failed, and is parked (%s)", error, extra=_about(turn))
+            return False
+        turn.error, turn.reads = None, ()
+        _LOG.error("the run has failed", extra={**_about(turn), "outcome": block.reason})
+        self._commit_soon([turn])
+        return True
+
+    def _tell_refusal(self, turn: _Turn, refusal: AbandonTurn) -> None:
+        extra = {**_about(turn), "error": type(turn.error).__name__}
         if refusal.block is not None:
             extra["outcome"] = refusal.block.reason
             _LOG.error("the run is blocked until it is mended and resumed", extra=extra)
         else:
             _LOG.warning("a turn failed and will be tried again", extra=extra)
-        return refusal
 
     async def _abandon(
         self, refusals: Sequence[AbandonTurn], turns: Sequence[_Turn], *, outcome: str
     ) -> None:
         for turn in turns:
-            if turn.cached is not None:
-                self._cache.drop(turn.cached.live)
-                turn.cached = None
+            if turn.live is not None:
+                self._cache.drop(turn.live)
+                turn.live = None
         try:
             await self._storage.persist(
                 "abandon_turns", partial(self._storage.provider.abandon_turns, refusals)
