@@ -12,8 +12,8 @@ import typer
 
 from perdure.client.instance_ids import stored_instance_id
 from perdure.errors import ConfigurationError, InstanceNotFoundError
-from perdure.providers.postgres import PostgresProvider
-from perdure.providers.protocol import ClientProvider
+from perdure.providers.opening import open_provider
+from perdure.providers.protocol import ClientProvider, Provider
 from perdure.providers.reading import InstanceInfo
 
 __all__ = [
@@ -32,7 +32,7 @@ DatabaseUrlOption = Annotated[
         "--database-url",
         envvar="PERDURE_DATABASE_URL",
         metavar="URL",
-        help="postgresql://user:password@host:port/database. "
+        help="postgresql://user:password@host:port/database, or sqlite:///FILE. "
         "PERDURE_DATABASE_URL_FILE may name a file that holds it.",
         rich_help_panel=_PANEL,
         show_default=False,
@@ -72,9 +72,9 @@ def database_url(given: str | None) -> str:
 
 
 @asynccontextmanager
-async def connect(given: str | None, schema: str) -> AsyncGenerator[PostgresProvider]:
+async def connect(given: str | None, schema: str) -> AsyncGenerator[Provider]:
     """Connect for one command."""
-    async with PostgresProvider(
+    async with open_provider(
         database_url(given), schema=schema, application_name="perdure"
     ) as provider:
         yield provider

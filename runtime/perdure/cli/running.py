@@ -1,17 +1,18 @@
 """`perdure run`: run an orchestration here and now, everything in this one process.
 
 For trying things out, for scripts, and for the first five minutes: no service has to be there
-before. The history lives in a Postgres of our own that starts and stops with the command (or in
-`--data-dir`, to go on with later; or in any database, by `--database-url`).
+before. The history lives in memory (or in a file in `--data-dir`, to go on with later; or in any
+database, by `--database-url`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
@@ -32,16 +33,15 @@ from perdure.executor import LocalRuntime
 from perdure.model.events import Event
 from perdure.model.ids import InstanceId
 from perdure.model.records import StartedBody
-from perdure.providers.postgres import PostgresProvider
-from perdure.providers.postgres.migrate import migrate
+from perdure.providers.opening import open_provider
+from perdure.providers.protocol import Provider
 from perdure.providers.reading import InstanceInfo
 from perdure.telemetry import configure_logging
-from perdure.testing.postgres import EmbeddedPostgres
 
 __all__ = ["run"]
 
-# Nobody needs the data of a trial after a power cut; with --data-dir it is written to last.
-_TRIAL_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_MEMORY = "sqlite://"
+_FILE = "perdure.db"
 
 
 def run(
@@ -75,14 +75,14 @@ def run(
     ] = False,
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", help="Keep the data of the Postgres of our own in this folder."),
+        typer.Option("--data-dir", help="Keep the data in a file in this folder."),
     ] = None,
     database_url: Annotated[
         str | None,
         typer.Option(
             "--database-url",
             metavar="URL",
-            help="Run on this database, whose schema is there (perdure db migrate).",
+            help="Run on this database (on Postgres, its schema is there: perdure db migrate).",
             show_default=False,
         ),
     ] = None,
@@ -91,7 +91,7 @@ def run(
 ) -> None:
     """Run an orchestration in this process, show its events, and print its result.
 
-    Needs no service: without --database-url it starts a Postgres of its own (extra `embedded`).
+    Needs no service: without --database-url the history is in memory, or in a file in --data-dir.
     The result is printed to standard output as JSON, the events to standard error. Exits with 0
     if it Completed, 1 if it ended otherwise.
 
@@ -109,7 +109,8 @@ def run(
         configure_logging(style="text")
     definition.decode_arguments(body)  # refuse bad input before anything starts
     instance = fresh_id(name) if instance_id is None else checked_instance_id(instance_id)
-    with _database(database_url, data_dir) as (url, is_ours), runner() as loop:
+    url = _database(database_url, data_dir)
+    with runner() as loop:
         info = loop.run(
             _run(
                 loaded,
@@ -117,7 +118,6 @@ def run(
                 instance,
                 url=url,
                 schema=schema,
-                is_ours=is_ours,
                 may_exist=instance_id is not None,
                 is_quiet=quiet,
             )
@@ -132,14 +132,11 @@ async def _run(
     *,
     url: str,
     schema: str,
-    is_ours: bool,
     may_exist: bool,
     is_quiet: bool,
 ) -> InstanceInfo:
-    if is_ours:
-        await migrate(url, schema=schema)
     async with (
-        PostgresProvider(url, schema=schema, application_name="perdure-run") as provider,
+        open_provider(url, schema=schema, application_name="perdure-run") as provider,
         _runtime(provider, app),
     ):
         console = notes_console()
@@ -157,7 +154,7 @@ async def _run(
 
 
 @asynccontextmanager
-async def _runtime(provider: PostgresProvider, app: App) -> AsyncGenerator[None]:
+async def _runtime(provider: Provider, app: App) -> AsyncGenerator[None]:
     async with LocalRuntime(provider, app.registry):
         yield
 
@@ -187,14 +184,13 @@ class _Progress:
             self._console.print(Text(f"{info.status.value} after {took}", style="dim"))
 
 
-@contextmanager
-def _database(url: str | None, data_dir: Path | None) -> Generator[tuple[str, bool]]:
-    """The database to run on, and whether it is ours to migrate."""
+def _database(url: str | None, data_dir: Path | None) -> str:
+    """Choose the database to run on."""
     if url is not None:
         if data_dir is not None:
             raise ConfigurationError("Give either --data-dir or --database-url, not both")
-        yield url, False
-        return
-    settings = _TRIAL_SETTINGS if data_dir is None else {}
-    with EmbeddedPostgres(data_dir, settings=settings) as postgres:
-        yield postgres.url, True
+        return url
+    if data_dir is None:
+        return _MEMORY
+    data_dir.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{quote(str(data_dir / _FILE))}"

@@ -16,7 +16,7 @@ from perdure.client.queries import Where
 from perdure.client.requests import Requests
 from perdure.client.seed_names import SeedNames
 from perdure.client.starting import OnConflict
-from perdure.providers.postgres import PostgresProvider
+from perdure.providers.opening import open_provider
 
 __all__ = ["Client", "OnConflict"]
 
@@ -35,9 +35,9 @@ class Client(SeedNames, Requests):
     async def connect(
         cls, url: str, *, schema: str = "perdure", tenant: str = ""
     ) -> AsyncGenerator[Client]:
-        """Connect to storage for the length of an `async with` block."""
+        """Connect to the storage that a URL names, for the length of an `async with` block."""
         async with (
-            PostgresProvider(url, schema=schema, application_name="perdure client") as provider,
+            open_provider(url, schema=schema, application_name="perdure client") as provider,
             cls(provider, tenant=tenant) as client,
         ):
             yield client

@@ -33,8 +33,9 @@ from perdure.executor.settings import (
     ReplayerSettings,
 )
 from perdure.model.ids import ExecutorId
+from perdure.providers.opening import open_provider
 from perdure.providers.patience import Patience
-from perdure.providers.postgres import PostgresProvider
+from perdure.providers.protocol import Provider
 from perdure.providers.reading import ExecutorInfo, Role
 from perdure.replay.registry import Registry
 from perdure.telemetry import Metrics, configure_logging
@@ -195,11 +196,11 @@ class _Process:
     # ------------------------------------------------------------------ storage
 
     @asynccontextmanager
-    async def connected(self) -> AsyncGenerator[PostgresProvider]:
+    async def connected(self) -> AsyncGenerator[Provider]:
         """Connect to storage, however long it stays away; a signal ends the waiting."""
         settings = self._settings
         signalled = self._signalled()
-        provider = PostgresProvider(
+        provider = open_provider(
             settings.database_url,
             schema=settings.schema,
             application_name=f"perdure {self._role.value} {settings.name}".strip(),
@@ -210,7 +211,7 @@ class _Process:
         finally:
             await provider.__aexit__(None, None, None)
 
-    async def _connect(self, provider: PostgresProvider, signalled: asyncio.Queue[int]) -> None:
+    async def _connect(self, provider: Provider, signalled: asyncio.Queue[int]) -> None:
         patience, tries = Patience(), 0
         while True:
             try:

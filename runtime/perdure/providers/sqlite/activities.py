@@ -203,7 +203,7 @@ def _finish(tx: Transaction, result: ActivityResult) -> FinishOutcome:
             if due <= tx.now:
                 tx.tell(f"a{tag}")
         case ActivityDeferred(within=within):
-            tx.execute(_SQL["extend"], (later(tx.now, within), key))
+            tx.execute(_SQL["defer"], (later(tx.now, within), key))
         case ActivityDiscarded():
             _drop(tx, key, limit_key)
         case ActivityCompleted(result=text):

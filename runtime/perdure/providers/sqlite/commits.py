@@ -79,11 +79,11 @@ def _commit(tx: Transaction, commit: TurnCommit) -> CommitOutcome:
             _continue(tx, commit, commit.next_execution, row)
         else:
             _end(tx, commit, place, seq)
+    _send(tx, commit)
     for child in commit.terminate:
         parent = tx.execute(_SQL["parent_of"], (child,)).fetchone()
         if parent is not None and parent[0] == instance:
             end_tree(tx, child, "its parent ended")
-    _send(tx, commit)
     is_over = ending is not None and ending.outcome is not Outcome.CONTINUED_AS_NEW
     if is_watched and (is_over or commit.custom_status is not None or position == 0):
         tx.mark_changed(instance)

@@ -49,6 +49,9 @@ update perdure_activity
  where id = ?
 
 -- name: extend
+update perdure_activity set due = max(due, ?) where id = ?
+
+-- name: defer
 update perdure_activity set due = ? where id = ?
 
 -- name: hand_back
