@@ -9,6 +9,8 @@ times apart.
 from __future__ import annotations
 
 import asyncio
+from asyncio import sleep as pause
+from asyncio import taskgroups
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +35,13 @@ class Log:
 
     def __call__(self, *items: object) -> None:
         time = asyncio.get_running_loop().time() - START
-        self.lines.append(f"{time:g}: {' '.join(map(show, items))}")
+        self.lines.append(f"{round(time, 3):g}: {' '.join(map(show, items))}")
 
     async def worker(self, name: str, delay: float, error: BaseException | None = None) -> str:
         """Sleep, log how that ended, and return the name or raise."""
         self(name, "starts")
         try:
-            await asyncio.sleep(delay)
+            await pause(delay)
         except asyncio.CancelledError as cancelled:
             self(name, "cancelled", cancelled)
             raise
@@ -104,6 +106,16 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return self._look(0)
 
 
+class _Ordered(dict[Any, None]):
+    """A set that is walked in order: in which order a group cancels is nowhere promised."""
+
+    def add(self, element: Any) -> None:
+        self[element] = None
+
+    def discard(self, element: Any) -> None:
+        self.pop(element, None)
+
+
 def under_asyncio(program: Program) -> tuple[list[str], bool]:
     """Run under asyncio; return the log, and whether two timers were due at once."""
     log, loops = Log(), list[JumpingLoop]()
@@ -112,7 +124,8 @@ def under_asyncio(program: Program) -> tuple[list[str], bool]:
         loops.append(JumpingLoop())
         return loops[0]
 
-    with asyncio.Runner(loop_factory=make) as runner:
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=make) as runner:
+        patch.setattr(taskgroups, "set", _Ordered, raising=False)
         runner.run(_logged(program, log))
         lines = list(log.lines)
     return lines, loops[0].met
@@ -143,6 +156,17 @@ def under_turns(program: Program) -> list[str]:
     history.replay()
     assert logs[-1].lines == lines
     return lines
+
+
+@pytest.fixture(scope="session")
+def compared() -> Callable[[Program], tuple[list[str], list[str]] | None]:
+    """Run a program both ways and return both logs; None if two timers are due at once."""
+
+    def compare(program: Program) -> tuple[list[str], list[str]] | None:
+        expected, met = under_asyncio(program)
+        return None if met else (under_turns(program), expected)
+
+    return compare
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import sleep as pause
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ async def a_group_that_ends_well(log: Log) -> object:
         first = group.create_task(log.worker("a", 2), name="first")
 
         async def more() -> None:
-            await asyncio.sleep(1)
+            await pause(1)
             group.create_task(log.worker("late", 5))
 
         group.create_task(more())
@@ -55,9 +56,9 @@ async def a_group_with_failures(log: Log) -> None:
 
             async def stubborn() -> None:
                 try:
-                    await asyncio.sleep(9)
+                    await pause(9)
                 finally:
-                    await asyncio.sleep(1)
+                    await pause(1)
                     raise TypeError("stubborn")
 
             group.create_task(stubborn())
@@ -73,7 +74,7 @@ async def a_group_whose_body_fails(log: Log) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(log.worker("a", 9))
-            await asyncio.sleep(1)
+            await pause(1)
             raise KeyError("body")
     except* KeyError as errors:
         log(errors)
@@ -91,7 +92,7 @@ async def a_group_cancelled_from_outside(log: Log) -> None:
             group.create_task(log.worker("a", 9))
 
     task = asyncio.create_task(grouped())
-    await asyncio.sleep(1)
+    await pause(1)
     task.cancel("outside")
     try:
         await task
@@ -104,7 +105,7 @@ async def a_child_of_a_group_that_is_cancelled_alone(log: Log) -> None:
     async with asyncio.TaskGroup() as group:
         task = group.create_task(log.worker("a", 9))
         group.create_task(log.worker("b", 3))
-        await asyncio.sleep(1)
+        await pause(1)
         task.cancel()
     log(task.cancelled())
 
@@ -160,8 +161,8 @@ async def names_and_results(log: Log) -> None:
             log(error)
     task.set_name("renamed")
     log(await task, task.get_name(), task.result(), task.exception(), task.cancel())
-    log(asyncio.create_task(asyncio.sleep(0), name="").get_name() == "")
-    log(asyncio.create_task(asyncio.sleep(0), name=5).get_name())  # type: ignore[arg-type]  # wrong on purpose
+    log(asyncio.create_task(pause(0), name="").get_name() == "")
+    log(asyncio.create_task(pause(0), name=5).get_name())  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(TypeError):
         asyncio.get_running_loop().create_task("no coroutine")  # type: ignore[arg-type]  # wrong on purpose
     for name in ("set_result", "set_exception"):
@@ -180,7 +181,7 @@ async def cancelling(log: Log) -> None:
     except asyncio.CancelledError as error:
         log(error, task.cancelled())
     task = asyncio.create_task(log.worker("starts", 9))
-    await asyncio.sleep(1)
+    await pause(1)
     task.cancel("late")
     log(await asyncio.gather(task, return_exceptions=True))
     for ask in (task.result, task.exception):
@@ -197,14 +198,14 @@ async def a_cancellation_that_is_swallowed(log: Log) -> None:
         assert me is not None
         for number in range(3):
             try:
-                await asyncio.sleep(9)
+                await pause(9)
             except asyncio.CancelledError as error:
                 log(number, error, me.cancelling(), me.uncancel(), me.uncancel())
         return "survived"
 
     task = asyncio.create_task(stubborn())
     for number in range(3):
-        await asyncio.sleep(1)
+        await pause(1)
         task.cancel(number)
     log(await task, task.cancelled(), task.cancelling())
 
@@ -216,7 +217,7 @@ async def a_task_cancels_itself(log: Log) -> None:
         assert me is not None
         log(me.cancel("me"))
         log("goes on")
-        await asyncio.sleep(0)
+        await pause(0)
         log("unreached")
 
     task = asyncio.create_task(own())
@@ -229,7 +230,7 @@ async def a_task_cancels_itself(log: Log) -> None:
         me.cancel()
         me.uncancel()
         try:
-            await asyncio.sleep(1)
+            await pause(1)
         except asyncio.CancelledError:
             return "cancelled all the same"
         return "taken back"
@@ -245,7 +246,7 @@ async def cancelling_reaches_what_is_awaited(log: Log) -> None:
         await inner
 
     outer = asyncio.create_task(waits())
-    await asyncio.sleep(1)
+    await pause(1)
     outer.cancel("outer")
     await asyncio.wait([inner, outer])
     log(inner.cancelled(), outer.cancelled())
@@ -255,15 +256,15 @@ async def cancelling_reaches_what_is_awaited(log: Log) -> None:
 async def clean_up_that_waits(log: Log) -> None:
     async def cleans() -> None:
         try:
-            await asyncio.sleep(9)
+            await pause(9)
         finally:
-            await asyncio.sleep(2)
+            await pause(2)
             log("cleaned")
 
     task = asyncio.create_task(cleans())
-    await asyncio.sleep(1)
+    await pause(1)
     task.cancel()
-    await asyncio.sleep(1)
+    await pause(1)
     log(task.done(), task.cancelling())
     task.cancel()
     await asyncio.wait([task])
@@ -285,7 +286,7 @@ async def shield(log: Log) -> None:
         log(error)
     inner = asyncio.create_task(log.worker("cancelled", 9))
     outer = asyncio.shield(inner)
-    await asyncio.sleep(1)
+    await pause(1)
     inner.cancel("inner")
     await asyncio.wait([outer])
     log(outer.cancelled())
@@ -313,7 +314,7 @@ async def tasks_are_listed(log: Log) -> None:
     me = asyncio.current_task()
     tasks = [asyncio.create_task(log.worker(str(n), n), name=str(n)) for n in (1, 2)]
     log(asyncio.all_tasks() == {me, *tasks}, asyncio.current_task() is me)
-    await asyncio.sleep(1.5)
+    await pause(1.5)
     log(asyncio.all_tasks() == {me, tasks[1]})
     log(tasks[1].get_loop() is asyncio.get_running_loop(), len(tasks[1].get_stack()))
     log(asyncio.iscoroutine(tasks[1].get_coro()), asyncio.isfuture(tasks[1]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from asyncio import sleep as pause
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,11 @@ def test_alike(case: Program, alike: Callable[[Program], list[str]]) -> None:
 
 @program
 async def sleeps(log: Log) -> object:
-    log(await asyncio.sleep(1, "one"), await asyncio.sleep(0, "zero"), await asyncio.sleep(-1, 2))
-    log(await asyncio.sleep(0.25, True))
+    log(await pause(1, "one"), await pause(0, "zero"), await pause(-1, 2))
+    log(await pause(0.25, True))
     for wrong in (None, "x"):
         try:
-            await asyncio.sleep(wrong)  # type: ignore[call-overload]  # wrong on purpose
+            await pause(wrong)  # type: ignore[call-overload]  # wrong on purpose
         except (TypeError, ValueError) as error:
             log("refused", type(error).__name__)
     return "end"
@@ -64,9 +65,9 @@ async def a_timeout_that_does_not(log: Log) -> None:
     log(limit.expired())
     async with asyncio.timeout(None) as limit:
         log(limit.when())
-        await asyncio.sleep(1)
+        await pause(1)
     async with asyncio.timeout(float("inf")):
-        await asyncio.sleep(1)
+        await pause(1)
 
 
 @program
@@ -79,7 +80,7 @@ async def timeouts_nest(log: Log) -> None:
                         await log.worker(f"{outer} {inner}", 9)
                 except TimeoutError:
                     log("inner", one.expired(), two.expired())
-                    await asyncio.sleep(9)
+                    await pause(9)
         except TimeoutError:
             log("outer", one.expired(), two.expired())
 
@@ -90,27 +91,27 @@ async def a_timeout_moves(log: Log) -> None:
     try:
         async with asyncio.timeout(1) as limit:
             limit.reschedule(loop.time() + 4)
-            await asyncio.sleep(2)
+            await pause(2)
             log("still here")
             limit.reschedule(None)
-            await asyncio.sleep(5)
+            await pause(5)
             limit.reschedule(loop.time() - 1)
-            await asyncio.sleep(1)
+            await pause(1)
     except TimeoutError:
         log("late")
     with suppress(RuntimeError):
         limit.reschedule(1)
     try:
         async with asyncio.timeout_at(loop.time() + 1):
-            await asyncio.sleep(2)
+            await pause(2)
     except TimeoutError:
         log("timeout_at")
     try:
         async with asyncio.timeout(0):
             log("entered")
-            await asyncio.sleep(0)
+            await pause(0)
             log("rested")
-            await asyncio.sleep(1)
+            await pause(1)
     except TimeoutError:
         log("at once")
     async with asyncio.timeout(-1):  # noqa: ASYNC100  nothing to strike at
@@ -122,7 +123,7 @@ async def a_timeout_is_not_confused_by_other_errors(log: Log) -> None:
     try:
         async with asyncio.timeout(1):
             try:
-                await asyncio.sleep(2)
+                await pause(2)
             finally:
                 raise ValueError("on the way")
     except ValueError as error:
@@ -141,7 +142,7 @@ async def cancelled_within_a_timeout(log: Log) -> None:
             await log.worker("inside", 9)
 
     task = asyncio.create_task(inside())
-    await asyncio.sleep(1)
+    await pause(1)
     task.cancel("enough")
     try:
         await task
@@ -173,10 +174,10 @@ async def wait_for(log: Log) -> None:
 async def wait_for_one_that_resists(log: Log) -> None:
     async def resists() -> str:
         try:
-            await asyncio.sleep(9)
+            await pause(9)
         except asyncio.CancelledError:
             log("resists")
-            await asyncio.sleep(2)
+            await pause(2)
         return "after all"
 
     try:
@@ -211,7 +212,7 @@ async def gather_with_an_error_lets_the_others_run(log: Log) -> None:
         await asyncio.gather(*tasks)
     except KeyError as error:
         log(error)
-    await asyncio.sleep(5)
+    await pause(5)
 
 
 @program
@@ -220,7 +221,7 @@ async def gather_cancelled(log: Log) -> None:
         group = asyncio.gather(
             log.worker("a", 1), log.worker("b", 9), log.worker("c", 8), return_exceptions=keep
         )
-        await asyncio.sleep(2)
+        await pause(2)
         log(group.cancel("all"), group.done())
         try:
             log(await group)
@@ -234,13 +235,13 @@ async def a_child_of_gather_is_cancelled(log: Log) -> None:
     for keep in (False, True):
         child = asyncio.create_task(log.worker("child", 9))
         group = asyncio.gather(child, log.worker("other", 3), return_exceptions=keep)
-        await asyncio.sleep(1)
+        await pause(1)
         child.cancel("one")
         try:
             log(await group)
         except asyncio.CancelledError as error:
             log(error, child.cancelled())
-        await asyncio.sleep(5)
+        await pause(5)
 
 
 # ---------------------------------------------------------------------- wait, as_completed
@@ -288,7 +289,7 @@ async def wait_with_a_timeout(log: Log) -> None:
 async def wait_is_cancelled_and_its_tasks_are_not(log: Log) -> None:
     inner = asyncio.create_task(log.worker("inner", 3))
     outer = asyncio.create_task(asyncio.wait([inner]))
-    await asyncio.sleep(1)
+    await pause(1)
     outer.cancel()
     await asyncio.wait([outer])
     log(outer.cancelled(), inner.done(), await inner)

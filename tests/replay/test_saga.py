@@ -187,7 +187,7 @@ def test_a_timeout_that_strikes_while_taking_back_waits_for_it() -> None:
     seen = list[str]()
 
     async def slowly() -> None:
-        await asyncio.sleep(5)
+        await asyncio.sleep(5)  # may sleep: it is a durable timer
         await cancel("slow")
 
     async def body(ctx: OrchestrationContext) -> str:

@@ -4,9 +4,10 @@ A loop of our own is not enough in three places, where asyncio goes past the loo
 are bound in asyncio's modules, rather than functions replaced: that also reaches code which
 imported the functions before this package.
 
-* `wait` and `as_completed` put what they are given through `set(...)`, and `wait` answers with two
-  sets. Raw coroutines and the futures of `gather` hash by address, so their order would differ from
-  process to process. In `asyncio.tasks`, `set` keeps the order when it is called in a turn.
+* `wait` and `as_completed` put what they are given through `set(...)`, `wait` answers with two
+  sets, and a `TaskGroup` cancels what it has in one. Raw coroutines and the futures of `gather`
+  hash by address, so their order would differ from process to process. In `asyncio.tasks` and
+  `asyncio.taskgroups`, `set` keeps the order when it is called in a turn.
 * `asyncio.run` and `Runner.run` raise `RuntimeError` in a running loop, which does not say what to
   do instead, and which user code may take for its own. In `asyncio.runners`, `events` answers the
   question for the running loop by raising the error that names the remedy.
@@ -16,7 +17,7 @@ imported the functions before this package.
 from __future__ import annotations
 
 import asyncio
-from asyncio import base_events, events, runners, tasks
+from asyncio import base_events, events, runners, taskgroups, tasks
 from typing import TYPE_CHECKING, Any
 
 from perdure.replay.loop import DeterministicLoop
@@ -42,19 +43,29 @@ def _running() -> DeterministicLoop | None:
 class _OrderedSet(set[Any]):
     """A set that is walked in the order in which it was filled."""
 
-    __slots__ = ("_places",)
+    __slots__ = ("_added", "_places")
 
     def __init__(self) -> None:
         super().__init__()
+        self._added = 0
         self._places: dict[Any, int] = {}
+        """Of what was added; what came in by other ways follows."""
 
     def add(self, element: Any, /) -> None:
-        self._places.setdefault(element, len(self._places))
+        self._added += 1
+        self._places.setdefault(element, self._added)
         super().add(element)
 
+    def discard(self, element: Any, /) -> None:
+        self._places.pop(element, None)
+        super().discard(element)
+
+    def remove(self, element: Any, /) -> None:
+        super().remove(element)
+        self._places.pop(element, None)
+
     def __iter__(self) -> Iterator[Any]:
-        places = self._places
-        last = len(places)
+        places, last = self._places, self._added + 1
         return iter(sorted(super().__iter__(), key=lambda each: places.get(each, last)))
 
     def __repr__(self) -> str:
@@ -104,8 +115,9 @@ def _make_loop_outside(self: Any, *args: Any, **kwargs: Any) -> None:
 
 def amend() -> None:
     """Bind the names; once for the process."""
-    in_tasks: Any = tasks
-    in_tasks.set = _set_in_order
+    for module in (tasks, taskgroups):
+        with_sets: Any = module
+        with_sets.set = _set_in_order
     in_runners: Any = runners
     in_runners.events = _RefusingEvents()
     of_loops: Any = base_events.BaseEventLoop
