@@ -174,7 +174,7 @@ CAUGHT: list[Caught] = [
     (lambda: list(os.scandir("/")), "os.scandir()", OUTSIDE),
     (lambda: socket.socket(), "socket.socket()", OUTSIDE),
     (lambda: subprocess.run(["/bin/true"], check=False), "subprocess.run()", OUTSIDE),
-    (lambda: threading.Thread(target=print).start(), "starting a thread", THREAD),
+    (lambda: threading.Thread(target=print).start(), "threading.Thread.start()", THREAD),
     (lambda: time.sleep(0), "time.sleep()", BLOCKS),
     (lambda: Order(), "uuid.uuid4()", ID),
     (lambda: Basket(), "uuid.uuid4()", ID),

@@ -9,16 +9,17 @@ that is read by the standard library, by pydantic or by a log handler is never s
 there. What the author calls is looked up by its name in `perdure.replay.impure`.
 
 *Functions that others call on the author's behalf.* `default_factory=uuid4` is called by pydantic
-or a dataclass, `os.environ["X"]` is no call at all. A few functions written in Python are watched
+or a dataclass, `os.environ["X"]` is no call at all, and a library that fetches a page opens a
+socket somewhere deep. The few functions written in Python that all this goes through are watched
 themselves: when one starts, the frames tell for whom.
 
 *What reaches the operating system.* An audit hook hears of files, sockets, processes and threads,
-whoever asks for them, libraries included. Those who open files by the way and mean no harm
-(imports, log handlers, tracebacks, time zones) are excused.
+whoever asks for them, in C too. It also hears of much that is of no interest, four times in every
+turn, and cannot be taken out again: so it is put in only where the policy is `ERROR`. Those who
+open files by the way and mean no harm (imports, log handlers, tracebacks, time zones) are excused.
 
 All of them only mind a turn: one that runs in this context now, neither closed nor silenced. The
-context variable of the running orchestration says so in a few nanoseconds, and is empty in every
-other thread.
+context variable of the running orchestration says so, and is empty in every other thread.
 
 What a finding does is the execution's policy. `WARN` logs once for each place, and looks at each
 place once: the interpreter then runs it at full speed, so that production pays nothing. `ERROR`
@@ -91,8 +92,11 @@ _MAKERS: Final = frozenset(
     }
 )  # fmt: skip
 """Packages that call on the author's behalf what makes ids."""
-_READERS: Final = frozenset({"_collections_abc", "collections", "os"})
-"""Packages that read the environment for whoever calls them."""
+_BETWEEN: Final = {
+    ENVIRONMENT: frozenset({"_collections_abc", "collections", "os"}),
+    IDS: _MAKERS,
+}
+"""Who may stand between the author and such a call; for the others, anybody."""
 
 _roots: set[str] = set()
 """Packages of the author's that are installed like anybody's."""
@@ -211,35 +215,50 @@ _MODULES: Final = {
     "_time": "time", "_uuid": "uuid",
 }  # fmt: skip
 """Where a function says it is from, and where it is documented."""
-_verdicts: dict[int, tuple[object, Impurity | None, str]] = {}
-"""By id of a function's code, a class or a built-in; the first holds it, so that ids last."""
-_always = False
-"""Every call is looked at, and not only the first in each place."""
+_harmless: set[object] = set()
+"""Functions and classes that have been looked at and followed: what most calls are of."""
+_HARMLESS_MAX: Final = 10_000
+"""Functions made at run time would fill it; it is then begun anew."""
+_done: object = sys.monitoring.DISABLE
+"""What a callback returns when it need not see the place again; None under policy `ERROR`."""
 
 
 def _on_call(_code: types.CodeType, _offset: int, function: object, first: object) -> object:
     """Look at one call in watched code, before it is made."""
-    engine = _engine()
-    if engine is None:
-        return None
+    kind = type(function)
+    is_plain = kind is types.FunctionType or kind is type or kind is types.BuiltinFunctionType
+    if is_plain and first.__class__ is not types.FunctionType and function in _harmless:
+        return _done
     try:
         impurity, shown = _judge(function, first)
         _follow(function)
         _follow(first)
     except Exception:  # noqa: BLE001  of a strange object's attributes: it is not ours to fail
-        impurity, shown = None, ""
+        return _done
     if impurity is not None:
+        engine = _engine()
+        if engine is None:
+            return None  # an activity may; a turn may yet come by here
         frame = _frame(1)  # which makes the call
         if not _is_importing(frame):
             _trip(engine, impurity, shown, _site_of(frame))
-    return None if _always else sys.monitoring.DISABLE
+    elif is_plain and (kind is not types.BuiltinFunctionType or _is_of_module(function)):
+        if len(_harmless) >= _HARMLESS_MAX:
+            _harmless.clear()
+        _harmless.add(function)
+    return _done
+
+
+def _is_of_module(function: Any) -> bool:
+    """Tell a function of a C module, which stays, from a method that was bound for one call."""
+    return isinstance(function.__self__, types.ModuleType)
 
 
 def _judge(function: object, first: object) -> tuple[Impurity | None, str]:
     """Say what is wrong with a call, and how to show it."""
     kind = type(function)
     if isinstance(function, types.FunctionType):
-        return _verdict(function.__code__, function)
+        return _verdict(function)
     if kind is types.MethodType:
         return _judge_method(function)
     if kind is types.BuiltinFunctionType:
@@ -247,19 +266,17 @@ def _judge(function: object, first: object) -> tuple[Impurity | None, str]:
     if isinstance(function, type):
         if first is _MISSING and function is getattr(sys.modules.get("random"), "Random", None):
             return CHANCE, "random.Random()"
-        return _verdict(function, function)
+        return _verdict(function)
     wrapped = getattr(function, "func", None) if kind.__name__ == "partial" else None
     return _judge(wrapped, first) if callable(wrapped) else (None, "")
 
 
-def _verdict(key: object, function: object) -> tuple[Impurity | None, str]:
-    found = _verdicts.get(id(key))
-    if found is None:
-        module = str(getattr(function, "__module__", None) or "")
-        name = f"{_MODULES.get(module, module)}.{getattr(function, '__qualname__', '')}"
-        name = name.replace("pathlib.PathBase.", "pathlib.Path.")
-        found = _verdicts[id(key)] = (key, _impurity(name), f"{name.removeprefix('io.')}()")
-    return found[1], found[2]
+def _verdict(function: object) -> tuple[Impurity | None, str]:
+    """Look a function or class up by the name that it gives itself."""
+    module = str(getattr(function, "__module__", None) or "")
+    name = f"{_MODULES.get(module, module)}.{getattr(function, '__qualname__', '')}"
+    name = name.replace("pathlib.PathBase.", "pathlib.Path.")
+    return _impurity(name), f"{name.removeprefix('io.')}()"
 
 
 def _impurity(name: str) -> Impurity | None:
@@ -276,12 +293,8 @@ def _judge_method(method: Any) -> tuple[Impurity | None, str]:
     if owner is _hidden_generator():
         return CHANCE, f"random.{name}()"
     if isinstance(owner, type):
-        return _verdict(method.__func__.__code__, method) if _has_code(method) else (None, "")
+        return _verdict(method)
     return None, ""
-
-
-def _has_code(method: Any) -> bool:
-    return isinstance(method.__func__, types.FunctionType)
 
 
 def _hidden_generator() -> object:
@@ -292,7 +305,7 @@ def _judge_builtin(function: Any) -> tuple[Impurity | None, str]:
     """Judge a function written in C, or a method of one object or class."""
     owner = function.__self__
     if isinstance(owner, types.ModuleType):
-        return _verdict(function, function)
+        return _verdict(function)
     if owner is _hidden_generator():
         return CHANCE, f"random.{function.__name__}()"
     if isinstance(owner, type):
@@ -305,8 +318,12 @@ def _judge_builtin(function: Any) -> tuple[Impurity | None, str]:
 
 # ------------------------------------------------------------------ what is watched
 
-_tool: int | None = None
+_tool = -1
+_is_armed = False
+_is_hooked = False
+_orchestrations: set[object] = set()
 _watched: dict[int, types.CodeType] = {}
+"""By id, for code that looks the same is not the same; held, so that ids last."""
 _modules: set[str] = set()
 _WRAPPERS: Final[dict[type[Any], str]] = {
     staticmethod: "__func__",
@@ -320,49 +337,53 @@ _WRAPPERS: Final[dict[type[Any], str]] = {
 
 def watch(function: Callable[..., object], policy: TripwirePolicy) -> None:
     """Watch the calls in an orchestration's function and in all that it calls, from now on."""
-    global _always  # noqa: PLW0603  one interpreter, one tripwire
-    if policy is TripwirePolicy.OFF or not _arm():
+    if policy is TripwirePolicy.OFF:
         return
-    if policy is TripwirePolicy.ERROR and not _always:
-        _always = True
-        sys.monitoring.restart_events()
-    code: types.CodeType | None = getattr(function, "__code__", None)
-    if code is not None and id(code) not in _watched:
-        module = function.__module__
+    if policy is TripwirePolicy.ERROR and not _is_hooked:
+        _look_always()
+    if function in _orchestrations:
+        return
+    _orchestrations.add(function)
+    if not _is_armed:
+        _arm()
+    if isinstance(function, types.FunctionType):
+        module = str(function.__globals__.get("__name__", ""))
         top = module.partition(".")[0]
         if top not in _roots and top != _OURS:
             _roots.add(top)
             _known.clear()
-        _watch_code(code)
+        _watch_code(function.__code__)
         _watch_module(module)
+        _watch_starters()
 
 
-def _arm() -> bool:
-    """Set everything up, once; False where other tools leave no room."""
-    global _tool  # noqa: PLW0603  as above
-    if _tool is not None:
-        return _tool >= 0
+def _look_always() -> None:
+    """Look at every call, and at what reaches the system: this process tests."""
+    global _done, _is_hooked  # noqa: PLW0603  one interpreter, one tripwire
+    _is_hooked = True
+    _done = None
+    sys.monitoring.restart_events()
+    sys.addaudithook(_on_audit)
+
+
+def _arm() -> None:
+    """Take a place among the tools of this interpreter, if there is one."""
+    global _tool, _is_armed  # noqa: PLW0603  as above
+    _is_armed = True
     events = sys.monitoring.events
-    _tool = -1
     for number in (4, 3):  # the others are for debuggers, coverage, profilers and optimizers
         if sys.monitoring.get_tool(number) is None:
             sys.monitoring.use_tool_id(number, "perdure tripwire")
             sys.monitoring.register_callback(number, events.CALL, _on_call)
             sys.monitoring.register_callback(number, events.PY_START, _on_start)
             _tool = number
-            break
-    else:
-        _LOGGER.warning("other tools leave no room in sys.monitoring: the tripwire sees I/O alone")
-    if _tool >= 0:
-        for each in _starters():
-            sys.monitoring.set_local_events(_tool, each, events.PY_START)
-    sys.addaudithook(_on_audit)
-    return _tool >= 0
+            return
+    _LOGGER.warning("other tools leave no room in sys.monitoring: the tripwire is not set")
 
 
 def _watch_code(code: types.CodeType) -> None:
     """Watch a code object and those of the functions in it."""
-    if _tool is None or id(code) in _watched:
+    if _tool < 0 or id(code) in _watched:
         return
     _watched[id(code)] = code
     sys.monitoring.set_local_events(_tool, code, sys.monitoring.events.CALL)
@@ -403,10 +424,9 @@ def _follow(value: object) -> None:
     if isinstance(value, types.MethodType):
         value = value.__func__
     if isinstance(value, types.FunctionType):
-        code = value.__code__
         module = str(value.__globals__.get("__name__", ""))
-        if id(code) not in _watched and _is_authors(module, code.co_filename):
-            _watch_code(code)
+        if _is_authors(module, value.__code__.co_filename):
+            _watch_code(value.__code__)
             _watch_module(module)
     elif isinstance(value, type) and value.__module__ not in _modules:
         file = str(getattr(sys.modules.get(value.__module__), "__file__", None) or "<frozen")
@@ -417,35 +437,56 @@ def _follow(value: object) -> None:
 # ------------------------------------------------------------------ functions called for others
 
 
-def _starters() -> Iterator[types.CodeType]:
-    """Return the code of the functions that are watched themselves."""
-    environment: object = type(getattr(sys.modules.get("os"), "environ", None))
-    uuid: object = sys.modules.get("uuid")
-    for owner, names in (
-        (environment, ("__getitem__", "__iter__", "__len__")),
-        (uuid, ("uuid1", "uuid4", "uuid6", "uuid7")),
-    ):
-        for name in names:
-            code = getattr(getattr(owner, name, None), "__code__", None)
-            if isinstance(code, types.CodeType):
-                yield code
+_STARTERS: Final[dict[str, Impurity]] = {
+    "os._Environ.__getitem__": ENVIRONMENT,
+    "os._Environ.__iter__": ENVIRONMENT,
+    "os._Environ.__len__": ENVIRONMENT,
+    "uuid.uuid1": IDS,
+    "uuid.uuid4": IDS,
+    "uuid.uuid6": IDS,
+    "uuid.uuid7": IDS,
+    "os.popen": IO,
+    "pathlib.Path.open": IO,
+    "socket.create_connection": IO,
+    "socket.getaddrinfo": IO,
+    "socket.socket.__init__": IO,
+    "subprocess.Popen.__init__": IO,
+    "tempfile.mkdtemp": IO,
+    "tempfile.mkstemp": IO,
+    "threading.Thread.start": THREADS,
+}
+_started: dict[types.CodeType, tuple[str, Impurity]] = {}
+
+
+def _watch_starters() -> None:
+    """Watch those of the functions above whose modules have been imported by now."""
+    for name, impurity in _STARTERS.items():
+        module, _, path = name.partition(".")
+        found: Any = sys.modules.get(module)
+        for part in path.split("."):
+            found = getattr(found, part, None)
+        if _tool >= 0 and isinstance(found, types.FunctionType) and found.__code__ not in _started:
+            shown = name.replace("_Environ.__getitem__", "environ").removesuffix(".__init__")
+            _started[found.__code__] = (shown, impurity)
+            sys.monitoring.set_local_events(_tool, found.__code__, sys.monitoring.events.PY_START)
 
 
 def _on_start(code: types.CodeType, _offset: int) -> object:
     """Look for whom one of these functions has been called."""
     engine = _engine()
-    if engine is None:
+    if engine is None or code not in _started:
         return None
-    inside = _frame(1)
-    is_uuid = _module_of(inside) == "uuid"
-    for frame in _walk(inside.f_back):
+    shown, impurity = _started[code]
+    through = _BETWEEN.get(impurity)
+    for frame in _walk(_frame(2)):
         module = _module_of(frame)
+        top = module.partition(".")[0]
         if _is_authors(module, frame.f_code.co_filename):
             if not _is_importing(frame):
-                shown = f"uuid.{code.co_name}()" if is_uuid else "os.environ"
-                _trip(engine, IDS if is_uuid else ENVIRONMENT, shown, _site_of(frame))
+                called = "os.environ" if impurity is ENVIRONMENT else f"{shown}()"
+                _trip(engine, impurity, called, _site_of(frame))
             return None
-        if module.partition(".")[0] not in (_MAKERS if is_uuid else _READERS):
+        if top == _OURS or top in _EXCUSED or (through is not None and top not in through):
             return None
     return None
 
