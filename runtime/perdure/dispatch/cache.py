@@ -35,6 +35,12 @@ class ExecutionCache:
         """Look at an execution and leave it; what may be done to it is up to the turns' thread."""
         return self._kept.get((instance, execution))
 
+    def forget(self, instance: InstanceId, execution: int, live: LiveExecution) -> None:
+        """Let go of this execution, if it is there."""
+        if self._kept.get((instance, execution)) is live:
+            del self._kept[instance, execution]
+            self._dropped.append(live)
+
     def put(self, instance: InstanceId, execution: int, live: LiveExecution) -> None:
         """Keep an execution whose last turn is committed."""
         older = self._kept.pop((instance, execution), None)

@@ -29,6 +29,7 @@ from perdure.dispatch.failing import failing_commit
 from perdure.dispatch.histories import read_rest
 from perdure.dispatch.key_reads import with_keys
 from perdure.dispatch.life import Life
+from perdure.dispatch.questions import Questions
 from perdure.dispatch.settings import TurnSettings
 from perdure.dispatch.storage import Alarm, Pulse, Storage
 from perdure.dispatch.turn_thread import InlineTurns, TurnRunner, TurnThread
@@ -37,7 +38,8 @@ from perdure.model.actions import ReadKey
 from perdure.model.ids import ExecutorId, InstanceId, LeaseToken
 from perdure.model.records import Outcome, Record
 from perdure.model.strictness import OnNondeterminism
-from perdure.providers.administration import KeyProvider
+from perdure.providers.administering import OpenQuestion
+from perdure.providers.administration import KeyProvider, QuestionProvider
 from perdure.providers.protocol import Provider
 from perdure.providers.work import (
     AbandonTurn,
@@ -46,6 +48,7 @@ from perdure.providers.work import (
     CommitOutcome,
     FetchTurns,
     LeasedTurn,
+    QuestionsHint,
     RenewOutcome,
     ResyncHint,
     TurnCommit,
@@ -59,6 +62,7 @@ from perdure.telemetry import Metrics
 __all__ = ["TurnDispatcher"]
 
 _LOG = logging.getLogger("perdure.turns")
+_QUESTIONS_LAST = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +116,17 @@ class TurnDispatcher:
         self._alarm = Alarm(self._settings.poll, dice)
         self._cache = ExecutionCache(self._settings.executions_cached_max)
         self._thread: TurnRunner = InlineTurns() if self._settings.inline else TurnThread()
+        self._questions = Questions(
+            self._storage,
+            cast("QuestionProvider", provider),
+            executor=self.executor,
+            thread=self._thread,
+            cache=self._cache,
+            opener=self._open_for_question,
+            poll=self._settings.poll,
+            dice=dice,
+            metrics=self._metrics,
+        )
         self._leased: dict[InstanceId, _Turn] = {}
         self._ready: list[_Turn] = []
         self._committing: asyncio.Task[None] | None = None
@@ -137,6 +152,7 @@ class TurnDispatcher:
         """Fetch no more, commit what ran, hand back the rest, and return when that is done."""
         self._life.draining.set()
         self._alarm.ring()
+        self._questions.ring()
         await self._life.ended()
 
     async def run(self) -> None:
@@ -158,8 +174,20 @@ class TurnDispatcher:
     # ------------------------------------------------------------------ the rhythm
 
     async def _work(self) -> None:
-        settings = self._settings
         code = [CodeId(name, version) for name, version in self._registry.code()]
+        questions = asyncio.create_task(
+            self._questions.run(code, self._life.draining), name="perdure-questions"
+        )
+        self._life.watch(questions)
+        try:
+            await self._take_turns(code)
+            await asyncio.wait([questions], timeout=_QUESTIONS_LAST)
+        finally:
+            questions.cancel()
+            await asyncio.gather(questions, return_exceptions=True)
+
+    async def _take_turns(self, code: Sequence[CodeId]) -> None:
+        settings = self._settings
         while not self._life.draining.is_set():
             turns = await self._fetch(code)
             if turns:
@@ -298,20 +326,31 @@ class TurnDispatcher:
             )
         live = turn.live
         if live is None:
-            live = open_execution(
-                self._registry,
-                leased.instance,
-                leased.execution,
-                turn.records,
-                limits=self._limits,
-                build=self._build,
-                strictness=settings.strictness,
-            )
+            live = self._open(leased.instance, leased.execution, turn.records)
             turn.live = live
+        elif live.spoiled:
+            msg = "a query left this execution out of order; it is opened anew"
+            raise RuntimeError(msg)
         result = live.take_turn(turn.records, upto=leased.upto, now=leased.now)
         self._longest = max(self._longest, result.history_records)
         turn.commit, turn.reads = to_commit(leased, result)
         turn.records = ()
+
+    def _open(
+        self, instance: InstanceId, execution: int, records: Sequence[Record]
+    ) -> LiveExecution:
+        return open_execution(
+            self._registry,
+            instance,
+            execution,
+            records,
+            limits=self._limits,
+            strictness=self._settings.strictness,
+            build=self._build,
+        )
+
+    def _open_for_question(self, asked: OpenQuestion, records: Sequence[Record]) -> LiveExecution:
+        return self._open(asked.question.instance, asked.execution, records)
 
     # ------------------------------------------------------------------ handing in
 
@@ -470,9 +509,11 @@ class TurnDispatcher:
     # ------------------------------------------------------------------ helpers
 
     async def _listen(self) -> None:
-        async for hint in self._storage.hints([TurnsHint]):
+        async for hint in self._storage.hints([TurnsHint, QuestionsHint]):
             if isinstance(hint, TurnsHint | ResyncHint):
                 self._alarm.ring()
+            if isinstance(hint, QuestionsHint | ResyncHint):
+                self._questions.ring()
 
     async def _keep_leases(self) -> None:
         """Renew what is held for long, and end turns that spin."""

@@ -76,6 +76,7 @@ TABLE: tuple[MetricSpec, ...] = (
         "Where turns found their execution: live, opened from a fetched history, or reloaded.",
         "found",
     ),
+    _counter("perdure_questions_total", "Queries that were answered.", "orchestration", "outcome"),
     _gauge("perdure_history_records_longest", "Records of the longest execution seen lately."),
     _counter(
         "perdure_activities_total",
