@@ -33,6 +33,7 @@ _AREAS = (
     "messages",
     "questions",
     "reading",
+    "resilience",
     "sessions",
     "steering",
     "turns",

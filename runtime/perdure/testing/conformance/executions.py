@@ -134,7 +134,7 @@ async def an_operation_of_the_next_execution_may_have_the_same_name(w: World) ->
     assert kinds_of(await w.turn()) == [RecordKind.ACTIVITY_COMPLETED], "the old timer is gone"
 
 
-@check()
+@check("cancellation.fetch_returns_terminal_state_when_orchestration_continued_as_new")
 async def a_leased_activity_of_the_old_execution_is_cancelled(w: World) -> None:
     await w.start("a")
     await w.advance_turn(activities=[w.activity()])

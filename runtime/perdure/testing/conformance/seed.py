@@ -170,16 +170,9 @@ _NAMES = {
 }
 
 _REASONS = {
-    "bulk_deletion": "no verb deletes",
-    "deletion": "no verb deletes",
-    "prune": "no verb prunes",
-    "kv_store": "state of user code lives in TURN records; the provider has no map of its own",
-    "sessions": "no affinity of activities to one executor",
-    "long_polling": "a fetch never waits: it says when to come back, and hints wake sooner",
-    "capability_filtering": "records are text that the provider does not read; no version ranges",
-    "cancellation": "the state of the instance is not part of a leased activity",
-    "management": "counted by the metrics of the processes",
-    "later": "decided in replay, or about verbs that there are not",
+    "later.queue_race_cancellation_replay": "decided in replay, and tested there",
+    "later.positional_wait_race_replay": "decided in replay, and tested there",
+    "later.legacy_queue_race_decision_preserved": "there is no older release to keep to",
 }
 
 _HEAD = """# The seed's provider tests, and ours
@@ -213,7 +206,7 @@ def table() -> str:
             ours = mapped.get(f"{section}.{name}")
             total += 1
             count += ours is not None
-            reason = _REASONS.get(section, "")
+            reason = _REASONS.get(f"{section}.{name}", "")
             lines.append(f"| {name} | {', '.join(ours) if ours else f'— {reason}'} |")
         lines.append("")
     lines += [
