@@ -15,6 +15,7 @@ from perdure.client.queries import encode_attributes
 from perdure.errors import InstanceExistsError
 from perdure.model.codec import decode, encode, encode_started
 from perdure.model.ids import InstanceId, JsonText
+from perdure.model.options import StartOptions
 from perdure.model.records import RecordKind, StartedBody
 from perdure.providers.work import EnqueueOutcome, Message, NewInstance
 from perdure.replay.checks import checked_name
@@ -39,6 +40,21 @@ class _Wanted[R]:
     decode: Callable[[JsonText | None], R]
     attributes: JsonText | None = None
     limit: str | None = None
+
+
+_USUAL = StartOptions()
+
+
+def _body_of(definition: OrchestrationDef[..., Any], arguments: JsonText) -> StartedBody:
+    """Say what an orchestration starts with, by its definition and what was asked of that."""
+    more = definition.more or _USUAL
+    return StartedBody(
+        definition.name,
+        definition.asked_version,
+        arguments,
+        priority=definition.priority or 0,
+        timeout=more.timeout,
+    )
 
 
 class Starting(ClientBase):
@@ -137,11 +153,10 @@ class Starting(ClientBase):
                 result_type=result_type,
                 connection=connection,
             )
-        body = StartedBody(
-            definition.name, definition.asked_version, definition.encode_arguments(*args, **kwargs)
-        )
+        body = _body_of(definition, definition.encode_arguments(*args, **kwargs))
         instance = given if given is not None else definition.asked_instance
-        wanted = _Wanted(body, instance, definition.decode_result)
+        more = definition.more or _USUAL
+        wanted = _Wanted(body, instance, definition.decode_result, more.attributes, more.limit)
         return await self._start(wanted, on_conflict, connection)
 
     async def start_named[R](
@@ -194,15 +209,11 @@ class Starting(ClientBase):
         self, definition: OrchestrationDef[[A], R], inputs: Iterable[A]
     ) -> tuple[InstanceHandle[R], ...]:
         """Start one instance for each input of an orchestration that takes one argument."""
-        bodies = [
-            StartedBody(
-                definition.name, definition.asked_version, definition.encode_arguments(value)
-            )
-            for value in inputs
-        ]
+        bodies = [_body_of(definition, definition.encode_arguments(value)) for value in inputs]
+        more = definition.more or _USUAL
         instances = [new_instance_id() for _ in bodies]
         futures = [
-            self._messages.put(self._start_message(instance, body))
+            self._messages.put(self._start_message(instance, body, more.attributes, more.limit))
             for instance, body in zip(instances, bodies, strict=True)
         ]
         for future in futures:
