@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perdure import Retry
 from perdure.model.codec import decode, encode
+from perdure.model.policy import SPAN_MAX
 
 SECOND = timedelta(seconds=1)
 
@@ -55,11 +58,34 @@ def test_a_thousand_attempts_do_not_overflow() -> None:
         {"factor": 0.5},
         {"jitter": 2},
         {"total": timedelta(0)},
+        {"initial": timedelta.max},
+        {"longest": timedelta.max},
+        {"step": timedelta.max},
+        {"total": timedelta.max},
+        {"factor": float("inf")},
+        {"factor": float("nan")},
     ],
 )
 def test_refuses_what_means_nothing(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"Retry.*{next(iter(fields))}"):
         Retry(**fields)
+
+
+@given(
+    st.builds(
+        Retry,
+        max_attempts=st.integers(2, 2**31),
+        initial=st.timedeltas(timedelta(0), SPAN_MAX),
+        factor=st.floats(1, allow_infinity=False),
+        longest=st.timedeltas(timedelta(0), SPAN_MAX),
+        step=st.timedeltas(timedelta(0), SPAN_MAX),
+    ),
+    st.integers(1, 2**31),
+)
+def test_no_wait_is_longer_than_the_longest(policy: Retry, attempts: int) -> None:
+    wait = policy.wait_after(attempts)
+    assert (wait is None) == (attempts >= policy.max_attempts)
+    assert wait is None or timedelta(0) <= wait <= policy.longest
 
 
 def test_storage_keeps_all_of_it() -> None:

@@ -223,6 +223,10 @@ async def _for_ever(ctx: OrchestrationContext) -> NoReturn:
         (lambda: activity(tag="x" * 64)(_ok), "has 64 bytes of UTF-8; it needs 1 to 63"),
         (lambda: activity(tag="a,b")(_ok), "has a comma"),
         (lambda: activity(timeout=0)(_ok), "timeout is 0.0 s; it must be more than 0"),
+        (
+            lambda: activity(timeout=timedelta.max)(_ok),
+            "timeout is 999,999,999 days; at most 36,500",
+        ),
         (lambda: orchestration(cast("Any", _ok)), "orchestration '_ok' must be `async def`"),
         (
             lambda: orchestration(cast("Any", _no_context)),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from typing import Self
+
+SPAN_MAX = timedelta(days=36_500)
+"""Longest wait or timeout: a century, which any date can take and storage keeps exactly."""
 
 _ZERO = timedelta(0)
 
@@ -40,8 +44,14 @@ class Retry:
         if min(self.initial, self.longest, self.step) < _ZERO:
             msg = "Retry.initial, Retry.longest and Retry.step must not be negative"
             raise ValueError(msg)
-        if self.factor < 1:
-            msg = f"Retry.factor is {self.factor}; it must be at least 1"
+        if max(self.initial, self.longest, self.step, self.total or _ZERO) > SPAN_MAX:
+            msg = (
+                "Retry.initial, Retry.longest, Retry.step and Retry.total must be at most "
+                f"{SPAN_MAX.days:,} days; for no end, leave Retry.total at None"
+            )
+            raise ValueError(msg)
+        if not 1 <= self.factor < inf:
+            msg = f"Retry.factor is {self.factor}; it must be a number of at least 1"
             raise ValueError(msg)
         if not 0 <= self.jitter <= 1:
             msg = f"Retry.jitter is {self.jitter}; it must be between 0 and 1"

@@ -20,6 +20,7 @@ from perdure.model.ids import (
     fault_of,
 )
 from perdure.model.options import PRIORITY_MAX, PRIORITY_MIN, ActivityOptions, StartOptions
+from perdure.model.policy import SPAN_MAX
 from perdure.model.records import ParentClose
 
 if TYPE_CHECKING:
@@ -156,6 +157,11 @@ def checked_timeout(
     except (OverflowError, ValueError):  # infinite, not a number, or longer than history
         msg = f"{owner}: {what} is {timeout} s, which is no time; for no end, set none"
         raise DefinitionError(msg) from None
+    if found > SPAN_MAX:
+        msg = (
+            f"{owner}: {what} is {found.days:,} days; at most {SPAN_MAX.days:,}, or for no end none"
+        )
+        raise DefinitionError(msg)
     if found <= timedelta(0):
         msg = f"{owner}: {what} is {found.total_seconds()} s; it must be more than 0"
         raise DefinitionError(msg)

@@ -19,7 +19,7 @@ next, or is listed as unread.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class Arrivals:
     def __init__(self) -> None:
         """Begin with neither."""
         self._kept: dict[str, deque[tuple[int, CarriedEvent]]] = {}
-        self._waits: dict[str, deque[OperationHandle[Any]]] = {}
+        self._waits: dict[str, OrderedDict[OperationHandle[Any], None]] = {}
+        """A line that one may leave from the middle, however long it is."""
 
     def take(self, name: str) -> CarriedEvent | None:
         """Take the oldest of a name, if there is one."""
@@ -47,17 +48,17 @@ class Arrivals:
 
     def wait(self, name: str, handle: OperationHandle[Any]) -> None:
         """Stand in line for a name."""
-        self._waits.setdefault(name, deque()).append(handle)
+        self._waits.setdefault(name, OrderedDict())[handle] = None
 
     def withdraw(self, name: str, handle: OperationHandle[Any]) -> None:
         """Leave the line."""
-        self._waits[name].remove(handle)
+        del self._waits[name][handle]
 
     def arrive(self, number: int, event: CarriedEvent) -> OperationHandle[Any] | None:
         """Return who takes an arrival; None: nobody waits, and it is kept."""
         waits = self._waits.get(event.name)
         if waits:
-            return waits.popleft()
+            return waits.popitem(last=False)[0]
         self._kept.setdefault(event.name, deque()).append((number, event))
         return None
 
