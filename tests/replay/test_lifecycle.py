@@ -25,7 +25,7 @@ from perdure.model.codec import decode
 from perdure.model.failure import FailureCategory
 from perdure.model.ids import JsonText
 from perdure.model.records import Ending, Outcome, ParentLink, StartedBody
-from perdure.replay.engine import DEADLINE
+from perdure.replay.inbox import DEADLINE
 from perdure.testing.scripted import ScriptedHistory
 
 

@@ -152,7 +152,7 @@ class Basics:
         def decode_event(text: JsonText | None) -> Any:
             return decode(text, as_type, what=f"event {name!r}")
 
-        return self.engine.wait_event(name, decode_event)
+        return self.engine.inbox.wait_event(name, decode_event)
 
     @overload
     def schedule_wait(self, name: str) -> OperationHandle[Any]: ...
@@ -172,7 +172,7 @@ class Basics:
         def decode_event(text: JsonText | None) -> Any:
             return decode(text, as_type, what=f"event {name!r}")
 
-        return self.engine.wait_next(name, decode_event)
+        return self.engine.inbox.wait_next(name, decode_event)
 
     @overload
     def queue(self, name: str) -> Queue[Any]: ...
@@ -201,7 +201,7 @@ class Basics:
     def dequeue_event[T](self, queue: str, as_type: type[T]) -> OperationHandle[T]: ...
     def dequeue_event(self, queue: str, as_type: Any = Any) -> OperationHandle[Any]:
         """Take the next message of a queue, see `queue`."""
-        return self.engine.dequeue_event(checked_name("queue", queue), as_type)
+        return self.engine.inbox.dequeue_event(checked_name("queue", queue), as_type)
 
     # ----------------------------------------------------------------------- keys
 

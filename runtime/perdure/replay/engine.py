@@ -17,8 +17,8 @@ a child's call         StartChild, CancelChild                 CHILD_COMPLETED, 
 `kv_of(...).get`       ReadKey                                 KEY_READ
 =====================  ======================================  ==========================
 
-What is done at once (status, attributes, keys, steps) is an action without an entry. Arrivals that
-are matched by name are in `perdure.replay.queues`, updates in `perdure.replay.requests`.
+What is done at once (status, attributes, keys, steps) is an action without an entry. Messages are
+handed over by `perdure.replay.inbox`, updates served by `perdure.replay.requests`.
 
 A call that goes beyond a limit raises. Limits may be set otherwise before the history is replayed,
 so a refusal is a decision too, recorded under the operation that the call would have been; on
@@ -39,7 +39,6 @@ from typing import TYPE_CHECKING, Any
 from perdure.errors import (
     AuthorError,
     ForbiddenCallError,
-    NondeterminismError,
     PayloadError,
     SpinningTurnError,
 )
@@ -48,11 +47,8 @@ from perdure.model.actions import (
     CancelActivity,
     CancelChild,
     CancelTimer,
-    CancelWait,
     ContinueAsNew,
     CreateTimer,
-    DequeueEvent,
-    ReadKey,
     RecordStep,
     RefuseCall,
     ScheduleActivity,
@@ -61,22 +57,19 @@ from perdure.model.actions import (
     StartChild,
     StartDetached,
     TerminateChild,
-    WaitEvent,
-    WaitNext,
 )
-from perdure.model.codec import decode, decode_failure, decode_object, raw_json
+from perdure.model.codec import decode_object, raw_json
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText, OperationId, child_instance_id
 from perdure.model.options import ActivityOptions, StartOptions
-from perdure.model.records import CarriedEvent, ParentClose, Record, RecordKind
+from perdure.model.records import ParentClose
 from perdure.model.strictness import TripwirePolicy
-from perdure.replay.failures import REACHES_USER_CODE, activity_error, orchestration_error
 from perdure.replay.futures import DurableTask, DurableTimer, OperationHandle, OperationKind
+from perdure.replay.inbox import DEADLINE, Inbox
 from perdure.replay.keys import Keys
 from perdure.replay.lines import line_of_caller
 from perdure.replay.loop import DeterministicLoop, ExecutionClosed
 from perdure.replay.patches import Patches
-from perdure.replay.queues import Arrivals
 from perdure.replay.requests import Requests
 
 if TYPE_CHECKING:
@@ -87,12 +80,10 @@ if TYPE_CHECKING:
     from perdure.model.records import StartedBody
     from perdure.replay.futures import DurableFuture, Waiting
 
-__all__ = ["DEADLINE", "Engine"]
+__all__ = ["Engine", "cancelled", "timed_out"]
 
 _LOGGER = logging.getLogger("perdure.orchestration")
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-DEADLINE = OperationId("deadline:1")
-"""The operation of the timer that ends a run which takes too long."""
 _NUMBER_BITS = 40
 """Room for the numbers of one execution's futures beneath the digest that sets them apart."""
 
@@ -101,11 +92,8 @@ class Engine:
     """One execution, between its code and its history."""
 
     __slots__ = (
-        "_arrived",
-        "_events",
         "_fresh_timers",
         "_parent_close",
-        "_queued",
         "_reading",
         "_recorded",
         "_silenced",
@@ -121,6 +109,7 @@ class Engine:
         "deadline",
         "execution",
         "history_length",
+        "inbox",
         "instance",
         "keys",
         "limits",
@@ -164,6 +153,7 @@ class Engine:
         self.custom_status = started.custom_status
         self.attributes = started.attributes
         self.keys = Keys(started.keys)
+        self.inbox = Inbox(self, started.carried)
         self.requests = Requests(self)
         self.deadline = started.deadline
         if self.deadline is None and started.timeout is not None:
@@ -179,15 +169,10 @@ class Engine:
         """What parks the run: raised by the turn, whatever the code made of it."""
         self.tripwire = TripwirePolicy.OFF
         self._fresh_timers: dict[str, int] = {}
-        self._events = Arrivals()
-        self._queued = Arrivals()
         self._parent_close: dict[str, ParentClose] = {}
         self._recorded: dict[str, RecordStep | RefuseCall] = {}
-        self._arrived = 0
         self._silenced = 0
         self._reading = 0
-        for event in started.carried:
-            self.arrive(event)
 
     # -------------------------------------------------------------- the turn's frame
 
@@ -448,58 +433,6 @@ class Engine:
         self.actions.append(CreateTimer(operation, delay, fire_at, line))
         return operation
 
-    def wait_event[T](
-        self, name: str, decode_event: Callable[[JsonText | None], T]
-    ) -> OperationHandle[T]:
-        """Ask for the next event of that name, buffered ones first."""
-        operation, line = self.next_operation()
-        self.actions.append(WaitEvent(operation, name, line))
-        handle = OperationHandle(self, OperationKind.EVENT, operation, name, decode_event)
-        return self._receive(self._events, name, handle, self._events.take(name))
-
-    def wait_next[T](
-        self, name: str, decode_event: Callable[[JsonText | None], T]
-    ) -> OperationHandle[T]:
-        """Ask for an event of that name that arrives from now on."""
-        operation, line = self.next_operation()
-        self.actions.append(WaitNext(operation, name, line))
-        handle = OperationHandle(self, OperationKind.EVENT, operation, name, decode_event)
-        return self._receive(self._events, name, handle, None)
-
-    def dequeue_event(self, queue: str, as_type: Any) -> OperationHandle[Any]:
-        """Ask for the next message of a queue, buffered ones first."""
-        operation, line = self.next_operation()
-        self.actions.append(DequeueEvent(operation, queue, line))
-
-        def decode_message(text: JsonText | None) -> Any:
-            return decode(text, as_type, what=f"a message of queue {queue!r}")
-
-        handle = OperationHandle(self, OperationKind.QUEUE, operation, queue, decode_message)
-        return self._receive(self._queued, queue, handle, self._queued.take(queue))
-
-    def _receive[T](
-        self, arrivals: Arrivals, name: str, handle: OperationHandle[T], event: CarriedEvent | None
-    ) -> OperationHandle[T]:
-        if event is not None:
-            _deliver_from_outside(handle, event.data)
-        else:
-            self.open[handle.operation] = handle
-            arrivals.wait(name, handle)
-        return handle
-
-    def read_key(self, instance: InstanceId, key: str, as_type: Any) -> OperationHandle[Any]:
-        """Ask for a key of another instance."""
-        operation, line = self.next_operation()
-        self.actions.append(ReadKey(operation, instance, key, line))
-        what = f"the value of key {key!r} of instance {instance!r}"
-
-        def decode_value(text: JsonText | None) -> Any:
-            return None if text in (None, "null") else decode(text, as_type, what=what)
-
-        handle = OperationHandle(self, OperationKind.KEY, operation, key, decode_value)
-        self.open[operation] = handle
-        return handle
-
     def set_custom_status(self, value: JsonText | None) -> None:
         """Ask to show a status."""
         operation, line = self.next_operation()
@@ -567,12 +500,8 @@ class Engine:
             case OperationKind.CHILD:
                 child = InstanceId(handle.subject)
                 self.actions.append(CancelChild(handle.operation, child, reason))
-            case OperationKind.EVENT:
-                self._events.withdraw(handle.subject, handle)
-                self.actions.append(CancelWait(handle.operation))
-            case OperationKind.QUEUE:
-                self._queued.withdraw(handle.subject, handle)
-                self.actions.append(CancelWait(handle.operation))
+            case OperationKind.EVENT | OperationKind.QUEUE:
+                self.inbox.withdraw(handle)
             case OperationKind.KEY:
                 pass  # what was read finds nobody
             case OperationKind.TIMER:
@@ -614,71 +543,7 @@ class Engine:
                         pass
         self.open.clear()
 
-    # ---------------------------------------------------------------- delivering
-
-    def deliver(self, record: Record) -> None:
-        """Hand one message to whoever awaits it."""
-        match record.kind:
-            case RecordKind.EVENT_RAISED:
-                self.arrive(CarriedEvent(record.ref or "", record.body))
-            case RecordKind.EVENT_QUEUED:
-                self.arrive(CarriedEvent(record.ref or "", record.body, queued=True))
-            case RecordKind.CANCEL_REQUESTED:
-                self._cancel(reason_of(record))
-            case RecordKind.UPDATE_REQUESTED:
-                self.requests.deliver(record.ref or "", record.body or JsonText("null"))
-            case RecordKind.TIMER_FIRED if record.ref == DEADLINE:
-                self._time_out()
-            case _:
-                self._answer(record)
-
-    def _answer(self, record: Record) -> None:
-        """Wake the operation that a message names; none is open if it was withdrawn."""
-        waiting = self.open.pop(record.ref or "", None)
-        if waiting is None:
-            return
-        if waiting.kind is not _ANSWERED[record.kind]:
-            self.block(_mismatch(self.instance, waiting, record))
-            return
-        if isinstance(waiting, DurableTimer):
-            self.loop.wake(waiting)
-            return
-        match record.kind:
-            case RecordKind.ACTIVITY_FAILED:
-                self._fail_activity(waiting, record)
-            case RecordKind.CHILD_FAILED:
-                failure = decode_failure(record.body or JsonText("null"))
-                waiting.set_exception(orchestration_error(waiting.subject, failure))
-            case RecordKind.KEY_READ:
-                _deliver_from_outside(waiting, record.body)
-            case _:
-                try:
-                    waiting.deliver(record.body)
-                except PayloadError as error:
-                    self.block(_misfit(self.instance, waiting, error))
-
-    def _fail_activity(self, waiting: OperationHandle[Any], record: Record) -> None:
-        failure = decode_failure(record.body or JsonText("null"))
-        if failure.category in REACHES_USER_CODE:
-            waiting.set_exception(activity_error(waiting.subject, failure))
-        else:
-            self.abort(failure)
-
-    def arrive(self, event: CarriedEvent) -> None:
-        """Hand an event to the first wait of its name, or keep it for the next."""
-        arrivals = self._queued if event.queued else self._events
-        self._arrived += 1
-        handle = arrivals.arrive(self._arrived, event)
-        if handle is not None:
-            self.open.pop(handle.operation, None)
-            _deliver_from_outside(handle, event.data)
-
-    def stop_waiting(self) -> None:
-        """Let events pass by the waits of an execution that has ended."""
-        self._events.stop_waiting()
-        self._queued.stop_waiting()
-
-    def _cancel(self, reason: str) -> bool:
+    def cancel(self, reason: str) -> bool:
         """Cancel the root task; only the first request counts."""
         if self.cancel_reason is not None or self.root is None:
             return False
@@ -692,68 +557,18 @@ class Engine:
             delay = max(self.deadline - self.now, timedelta(0))
             self.actions.append(CreateTimer(DEADLINE, delay, self.deadline, ""))
 
-    def _time_out(self) -> None:
+    def time_out(self) -> None:
         """Cancel the run for its deadline; one that is being cancelled goes on with that."""
-        if self.deadline is not None and self._cancel(f"the deadline {self.deadline} has passed"):
+        if self.deadline is not None and self.cancel(f"the deadline {self.deadline} has passed"):
             self.timed_out = True
-
-    def unread(self) -> tuple[CarriedEvent, ...]:
-        """Return the events and messages that nobody has taken, oldest first."""
-        kept = sorted((*self._events.kept(), *self._queued.kept()), key=_order)
-        return tuple(event for _, event in kept)
 
 
 def _too_late(seconds: float) -> str:
     return f"a timer of {seconds} s ends after the year 9999; for no end, set no timeout"
 
 
-def _order(item: tuple[int, CarriedEvent]) -> int:
-    return item[0]
-
-
-def reason_of(record: Record) -> str:
-    """Read the reason of a cancel request."""
-    return decode(record.body, str, what="the reason of a cancel request") if record.body else ""
-
-
 def _nothing(_body: JsonText | None) -> None:
     return None
-
-
-def _deliver_from_outside(handle: OperationHandle[Any], data: JsonText | None) -> None:
-    """What comes from outside may be of the wrong type, which is the code's to handle."""
-    try:
-        handle.deliver(data)
-    except PayloadError as error:
-        handle.set_exception(error)
-
-
-_ANSWERED = {
-    RecordKind.ACTIVITY_COMPLETED: OperationKind.ACTIVITY,
-    RecordKind.ACTIVITY_FAILED: OperationKind.ACTIVITY,
-    RecordKind.TIMER_FIRED: OperationKind.TIMER,
-    RecordKind.CHILD_COMPLETED: OperationKind.CHILD,
-    RecordKind.CHILD_FAILED: OperationKind.CHILD,
-    RecordKind.KEY_READ: OperationKind.KEY,
-}
-"""Which messages answer which operations; events are matched by name instead."""
-
-
-def _mismatch(instance: str, waiting: Waiting, record: Record) -> NondeterminismError:
-    """A message answers an operation of another kind than the code asked for."""
-    return NondeterminismError(
-        f"instance {instance!r}, operation {record.ref}: history has {record.kind.name}, but the "
-        f"code asked for a wait of kind {waiting.kind.value!r} there; restore the code that this "
-        "instance started with"
-    )
-
-
-def _misfit(instance: str, waiting: OperationHandle[Any], error: PayloadError) -> PayloadError:
-    """A recorded result that no longer reads as its type: the code has changed."""
-    return PayloadError(
-        f"instance {instance!r}, operation {waiting.operation}: {error}. The declared type has "
-        "changed since the result was recorded: let it read the old form too"
-    )
 
 
 def timed_out(reason: str) -> Failure:

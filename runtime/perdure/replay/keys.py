@@ -215,4 +215,4 @@ class OtherKeys:
 
         Awaiting raises `PayloadError` if the value does not fit `as_type`.
         """
-        return self._engine.read_key(self.instance, key, as_type)
+        return self._engine.inbox.read_key(self.instance, key, as_type)

@@ -88,7 +88,7 @@ class Queue[T]:
         Messages are kept from before the start and across continue-as-new. Awaiting raises
         `PayloadError` if one does not fit the type; it is consumed all the same.
         """
-        return self._engine.dequeue_event(self.name, self._as_type)
+        return self._engine.inbox.dequeue_event(self.name, self._as_type)
 
     def __aiter__(self) -> Self:
         """Take message after message, without end."""

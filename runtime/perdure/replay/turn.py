@@ -47,8 +47,9 @@ from perdure.replay.amendments import amend
 from perdure.replay.compare import compare_actions, compare_endings, compare_versions
 from perdure.replay.context import OrchestrationContext
 from perdure.replay.current import CURRENT
-from perdure.replay.engine import Engine, cancelled, reason_of, timed_out
+from perdure.replay.engine import Engine, cancelled, timed_out
 from perdure.replay.failures import explain_foreign, failure_from
+from perdure.replay.inbox import reason_of
 from perdure.replay.tripwire import watch
 
 if TYPE_CHECKING:
@@ -328,7 +329,7 @@ class LiveExecution:
             if message.kind is RecordKind.STARTED:
                 self._start()
             else:
-                engine.deliver(message)
+                engine.inbox.deliver(message)
             budget = engine.loop.run_until_idle(budget)
             if engine.blocked is not None:
                 raise engine.blocked
@@ -339,7 +340,7 @@ class LiveExecution:
         ending = self._ending(rest) if self.ended else None
         after = self._after(ending) if ending is not None else None
         actions = tuple([action for action in engine.actions if action is not None])
-        unread = engine.unread() if ending is not None and after is None else ()
+        unread = engine.inbox.unread() if ending is not None and after is None else ()
         body = TurnBody(
             *(upto, engine.now, self.version, _PYTHON, self._build, actions, ending),
             unread=tuple([event.name for event in unread if not event.queued]),
@@ -375,12 +376,12 @@ class LiveExecution:
         """Decide how the execution ended; `rest` is what was not delivered any more."""
         engine = self._engine
         engine.loop.stopping = True
-        engine.stop_waiting()
+        engine.inbox.stop_waiting()
         for message in rest:
             match message.kind:
                 case RecordKind.EVENT_RAISED | RecordKind.EVENT_QUEUED:
                     queued = message.kind is RecordKind.EVENT_QUEUED
-                    engine.arrive(CarriedEvent(message.ref or "", message.body, queued))
+                    engine.inbox.arrive(CarriedEvent(message.ref or "", message.body, queued))
                 case RecordKind.UPDATE_REQUESTED:
                     engine.requests.hold(message.ref or "", message.body or JsonText("null"))
                 case _:
@@ -431,7 +432,7 @@ class LiveExecution:
         if ending.outcome is not Outcome.CONTINUED_AS_NEW or continuing is None:
             return None
         engine = self._engine
-        carried = engine.unread()
+        carried = engine.inbox.unread()
         limit = self._limits.carried_events
         if len(carried) > limit and not engine.replaying:
             msg = (
@@ -464,7 +465,8 @@ class LiveExecution:
         engine.loop.close_all(engine.open.values())
         engine.root = None
         engine.open.clear()
-        del engine.loop  # each holds the other: freed now, not when garbage is next collected
+        # Each holds the other: freed now, not when garbage is next collected.
+        del engine.loop, engine.inbox, engine.requests
 
 
 _REASONS = {

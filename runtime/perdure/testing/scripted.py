@@ -21,7 +21,7 @@ from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.records import Record, RecordKind, StartedBody, UpdateBody
 from perdure.model.strictness import STRICT, Strictness
-from perdure.replay.engine import DEADLINE
+from perdure.replay.inbox import DEADLINE
 from perdure.replay.turn import LiveExecution, TurnResult, open_execution, replay_history
 
 if TYPE_CHECKING:
