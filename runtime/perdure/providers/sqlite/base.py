@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perdure.providers.sqlite.board import Listener
+    from perdure.providers.sqlite.files import Watch
     from perdure.providers.sqlite.transaction import Transaction
     from perdure.providers.work import Hint
 
@@ -92,7 +93,7 @@ class Base:
         try:
             if not self._is_closed and self._watcher is None and isinstance(self._store, FileStore):
                 self._watcher = asyncio.create_task(
-                    self._watch(self._store), name="perdure hints: watch the file"
+                    self._look(self._store.watch()), name="perdure hints: watch the file"
                 )
             while not (self._is_closed or listener.is_closed):
                 for hint in await listener.take():
@@ -101,9 +102,8 @@ class Base:
             self._listeners.discard(listener)
             board.leave(listener)
 
-    async def _watch(self, store: FileStore) -> None:
+    async def _look(self, watch: Watch) -> None:
         """Look for what other processes write: often while they do, seldom while they rest."""
-        watch = store.watch()
         pause = _LOOK_SECONDS_MIN
         while True:
             await asyncio.sleep(pause)

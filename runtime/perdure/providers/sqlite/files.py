@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from perdure.providers.sqlite.transaction import Execute, Terms
 
-__all__ = ["FileStore", "tell_as_guest"]
+__all__ = ["FileStore", "Watch", "tell_as_guest"]
 
 _SQL = statements("schema_steps")
 _MESSAGE_SQL = statements("messages")

@@ -47,12 +47,13 @@ def fetch_turns(tx: Transaction, request: FetchTurns) -> FetchedTurns:
             due.extend((*row, name, version) for row in rows)
         due.sort()
     chosen = due[: request.limit]
-    turns = tuple(_lease(tx, request, row) for row in chosen)
+    share = request.history_bytes // max(sum(not row[6] for row in chosen), 1)
+    turns = tuple(_lease(tx, request, row, share) for row in chosen)
     next_due = now if len(chosen) == request.limit else _next_due(tx, code, alarm)
     return FetchedTurns(turns, until(now, next_due))
 
 
-def _lease(tx: Transaction, request: FetchTurns, row: tuple[Any, ...]) -> LeasedTurn:
+def _lease(tx: Transaction, request: FetchTurns, row: tuple[Any, ...], share: int) -> LeasedTurn:
     _, place, instance, execution, attempt, upto, held, position, first_seq, name, version = row
     now = tx.now
     tx.execute(
@@ -63,14 +64,18 @@ def _lease(tx: Transaction, request: FetchTurns, row: tuple[Any, ...]) -> Leased
         ),
     )
     after = position if held else first_seq - 1
-    records = tuple(
-        Record(seq, of, KINDS[kind], ref, body, moment(at))
-        for seq, of, kind, ref, body, at in tx.execute(_SQL["records"], (instance, after, upto))
-        if kind < RecordKind.TURN or not held
-    )
+    records: list[Record] = []
+    size = 0
+    for seq, of, kind, ref, body, at in tx.execute(_SQL["records"], (instance, after, upto)):
+        if held and kind >= RecordKind.TURN:
+            continue
+        size += len(body or "")
+        if size > share and not held:
+            break  # the rest of a long history is for the caller to read
+        records.append(Record(seq, of, KINDS[kind], ref, body, moment(at)))
     return LeasedTurn(
         *(instance, execution, name, version or None, request.token, attempt + 1, upto),
-        *(bool(held), records, moment(now)),
+        *(bool(held), tuple(records), moment(now)),
     )
 
 

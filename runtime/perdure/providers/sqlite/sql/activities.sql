@@ -80,9 +80,6 @@ on conflict (name) do update
 -- name: owned
 select name, used from perdure_session where owner = ? and until > ? order by name
 
--- name: count_owned
-select count(*) from perdure_session where owner = ? and until > ?
-
 -- name: all_owned
 select name from perdure_session where owner = ? order by name
 
@@ -166,7 +163,7 @@ update perdure_live
 update perdure_limit set next_at = ?, look_at = ? where key = ?
 
 -- name: limits_to_look_at
-select key from perdure_limit where look_at <= ? order by key
+select key from perdure_limit where look_at <= ? order by look_at, key
 
 -- name: next_look
 select min(look_at) from perdure_limit where look_at is not null

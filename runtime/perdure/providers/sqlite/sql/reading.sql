@@ -135,6 +135,3 @@ select position, instance from perdure_change where position > ? order by positi
 
 -- name: version
 select version from perdure_schema
-
--- name: data_version
-pragma data_version

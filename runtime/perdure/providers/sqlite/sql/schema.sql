@@ -159,8 +159,7 @@ create table perdure_activity (
 ) strict;
 
 create unique index perdure_activity_op on perdure_activity (instance, execution, op);
-create index perdure_activity_due on perdure_activity (kind, due)
-  where kind is not null and due is not null;
+create index perdure_activity_due on perdure_activity (kind, due) where kind is not null;
 create index perdure_activity_session on perdure_activity (session, due) where session is not null;
 create index perdure_activity_expires on perdure_activity (expires) where expires is not null;
 create index perdure_activity_limit

@@ -58,6 +58,3 @@ update perdure_live
    set lease = 0, lease_until = 0, attempt = ?, due = ?,
        block_reason = coalesce(?, block_reason), block_message = coalesce(?, block_message)
  where rowid = ?
-
--- name: next_look
-select min(look_at) from perdure_limit where look_at is not null
