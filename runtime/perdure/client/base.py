@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Protocol, Self
 
-from perdure.client.waiting import Waiting
+from perdure.client.waiting import POLL, Waiting
 from perdure.model.ids import InstanceId, LeaseToken
 from perdure.providers.administration import (
     AdminProvider,
@@ -55,7 +55,12 @@ class ClientBase:
     """Storage, and what gathers the calls made at the same time into few calls of storage."""
 
     def __init__(
-        self, provider: ClientStorage, *, tenant: str = "", patience: timedelta = PATIENCE
+        self,
+        provider: ClientStorage,
+        *,
+        tenant: str = "",
+        patience: timedelta = PATIENCE,
+        poll: timedelta = POLL,
     ) -> None:
         self._provider = provider
         self._tenant = tenant
@@ -63,7 +68,7 @@ class ClientBase:
         self._messages = Gatherer(self._enqueue)
         self._commands = Gatherer(self._control)
         self._reads = Gatherer(self._read)
-        self._waiting = Waiting(self._read_once, provider.hints)
+        self._waiting = Waiting(self._read_once, provider.hints, poll=poll)
 
     async def __aenter__(self) -> Self:
         return self

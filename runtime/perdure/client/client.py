@@ -28,6 +28,7 @@ class Client(SeedNames, Requests):
         provider: Storage, already connected.
         tenant: Whom started instances belong to.
         patience: How long a call is repeated while storage is away.
+        poll: How long a hint that was lost can delay whoever waits for a result.
     """
 
     @classmethod

@@ -11,16 +11,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from perdure.errors import InstanceNotFoundError, ProviderError
 from perdure.model.ids import InstanceId
 from perdure.providers.reading import InstanceInfo
 from perdure.providers.work import FinishedHint, Hint, ResyncHint
 
-__all__ = ["Waiting"]
+__all__ = ["POLL", "Waiting"]
+
+POLL = timedelta(seconds=10)
 
 _LOOK_FIRST_SECONDS = 0.5
-_LOOK_LONGEST_SECONDS = 10.0
 _LOOKS_MAX = 500
 _REMEMBERED_MAX = 20_000
 
@@ -42,14 +44,18 @@ class Waiting:
     Args:
         read: Reads instances; None where there is none.
         hints: Opens a stream of hints of some kinds.
+        poll: How long a hint that was lost can delay whoever waits.
     """
 
     def __init__(
         self,
         read: Callable[[Sequence[InstanceId]], Awaitable[Sequence[InstanceInfo | None]]],
         hints: Callable[[Collection[type[Hint]]], AsyncIterator[Hint]],
+        *,
+        poll: timedelta = POLL,
     ) -> None:
         self._read = read
+        self._poll_seconds = poll.total_seconds()
         self._hints = hints
         self._watched: dict[InstanceId, _Watched] = {}
         self._started: dict[InstanceId, None] = {}
@@ -165,7 +171,7 @@ class Waiting:
                 self._resolve(instance, info)
             elif (watched := self._watched.get(instance)) is not None:
                 watched.look_at = now + watched.interval
-                watched.interval = min(watched.interval * 2, _LOOK_LONGEST_SECONDS)
+                watched.interval = min(watched.interval * 2, self._poll_seconds)
 
     def _later(self, instances: Sequence[InstanceId]) -> None:
         for instance in instances:

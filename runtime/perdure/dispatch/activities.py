@@ -379,9 +379,11 @@ class ActivityDispatcher:
         settings, loop = self._settings, asyncio.get_running_loop()
         third = settings.lease.total_seconds() / 3
         step = min(third, settings.sessions_lease.total_seconds() / 3) / 2
+        # Who polls seldom hears seldom.
+        silence = max(_SILENCE_SECONDS, 2 * settings.poll.total_seconds())
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(step, _SILENCE_SECONDS)):
+                async with asyncio.timeout(min(step, silence)):
                     await self._renewal.wait()
             self._renewal.clear()
             asked, self._renew_now = self._renew_now, set()
@@ -393,7 +395,7 @@ class ActivityDispatcher:
             ]
             if attempts:
                 await self._renew(attempts)
-            elif self._storage.silence() > _SILENCE_SECONDS:
+            elif self._storage.silence() > silence:
                 # All slots are full and all leases long: is storage still there?
                 with suppress(ProviderError):
                     await self._storage.call("ping", self._storage.provider.ping)

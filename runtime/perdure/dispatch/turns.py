@@ -208,6 +208,7 @@ class TurnDispatcher:
             limit=settings.turns_per_fetch_max,
             lease=settings.lease,
             code=code,
+            history_bytes=settings.history_bytes_max,
         )
         self._alarm.before_fetch()
         calls_before = self._alarm.calls
@@ -522,7 +523,8 @@ class TurnDispatcher:
         clock = asyncio.get_running_loop().time
         renewed_at = clock()
         while True:
-            await asyncio.sleep(min(third, 1.0))
+            # Turns on the loop itself have ended whenever this runs.
+            await asyncio.sleep(third if self._settings.inline else min(third, 1.0))
             if self._thread.interrupt(longest):
                 _LOG.error("a turn that spins was interrupted after %.0f s", longest)
             if clock() - renewed_at >= third:
