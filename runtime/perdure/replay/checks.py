@@ -125,9 +125,7 @@ def checked_start_options(
     )
 
 
-def checked_attributes(
-    owner: str, attributes: Mapping[str, str | float | bool | None]
-) -> JsonText | None:
+def checked_attributes(owner: str, attributes: Mapping[str, object]) -> JsonText | None:
     """Encode what an instance is found by; None for nothing.
 
     Raises:

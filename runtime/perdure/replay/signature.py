@@ -158,7 +158,7 @@ class Signature:
 
     def forget_locals(self) -> None:
         """Let go of what annotations were resolved by, now that they are."""
-        self._locals = {}
+        self._locals = dict[str, Any]()
 
     def _untypable(self, fields: dict[str, Any], error: Exception) -> str:
         """Name the parameter whose type pydantic cannot convert."""
