@@ -106,6 +106,10 @@ class Connections:
         elif not connection.is_closed():
             self._idle.append(connection)
 
+    async def connect(self) -> Connection:
+        """Open a connection that is the caller's own, and not one of ours."""
+        return await self._target.connect()
+
     async def close(self) -> None:
         """Close what is idle; what is in use closes when it comes back."""
         self._is_closed = True

@@ -142,7 +142,7 @@ class HintBoard:
         ):
             return None
         self._within_at = now
-        return self._payloads(news.lines)
+        return self.payloads(news.lines)
 
     def check(self) -> None:
         """Raise what ended a background task, if one has ended by itself."""
@@ -220,7 +220,7 @@ class HintBoard:
                     if connection is None or connection.is_closed():
                         connection = await self._target.connect()
                         self._teller_pid = connection.get_server_pid()
-                    await connection.fetch(self._calls.send_hints, *self._payloads(lines))
+                    await connection.fetch(self._calls.send_hints, *self.payloads(lines))
                     failures = 0
                     if not self._pending:
                         self._is_told.set()
@@ -267,7 +267,8 @@ class HintBoard:
         if pid != self._teller_pid:
             self._offer(str(payload).split("\n"))
 
-    def _payloads(self, lines: Iterable[str]) -> tuple[Sequence[str], Sequence[str]]:
+    def payloads(self, lines: Iterable[str]) -> tuple[Sequence[str], Sequence[str]]:
+        """Channels, and what to tell on each, for these news."""
         by_letter: dict[str, list[str]] = {}
         for line in lines:
             by_letter.setdefault(line[0], []).append(line)

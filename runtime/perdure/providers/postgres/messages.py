@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from perdure.providers.reading import ExecutorInfo
     from perdure.providers.work import Control, Message
 
-__all__ = ["MessageVerbs"]
+__all__ = ["ENQUEUED", "MessageVerbs"]
 
-_ENQUEUED = {
+ENQUEUED = {
     1: EnqueueOutcome.ACCEPTED,
     2: EnqueueOutcome.KEPT,
     3: EnqueueOutcome.EXISTS,
@@ -60,7 +60,7 @@ class MessageVerbs(Base):
             self._inbox_limit,
             self._now(),
         )
-        outcomes = batch.restore([_ENQUEUED[code] for code in rows[0][0]])
+        outcomes = batch.restore([ENQUEUED[code] for code in rows[0][0]])
         if EnqueueOutcome.ACCEPTED in outcomes and not told:
             self._board.post(lines, items=len(messages))
         return outcomes

@@ -12,6 +12,7 @@ from perdure.providers.postgres.limits import LimitVerbs
 from perdure.providers.postgres.messages import MessageVerbs
 from perdure.providers.postgres.questions import QuestionVerbs
 from perdure.providers.postgres.reading import ReadingVerbs
+from perdure.providers.postgres.transactions import TransactionVerbs
 from perdure.providers.postgres.turns import TurnVerbs
 
 __all__ = ["PostgresProvider"]
@@ -25,6 +26,7 @@ class PostgresProvider(
     QuestionVerbs,
     AdministrationVerbs,
     LimitVerbs,
+    TransactionVerbs,
 ):
     """Storage in one schema of a Postgres database.
 

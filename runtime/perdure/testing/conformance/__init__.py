@@ -31,11 +31,13 @@ _AREAS = (
     "limits",
     "management",
     "messages",
+    "options",
     "questions",
     "reading",
     "resilience",
     "sessions",
     "steering",
+    "transactions",
     "turns",
 )
 
