@@ -24,9 +24,10 @@ begin
              when (select count(*) from (
                      select from question q where q.instance = u.instance limit p_open_max
                    ) n) >= p_open_max
-                  and not exists (
-                    select from question q where q.instance = u.instance and q.id = u.id
-                  ) then 5
+                  and (
+                    select true from question q
+                     where q.instance = u.instance and q.id = u.id limit 1
+                  ) is null then 5
              else 1
            end::smallint as outcome
       from unnest(p_instances, p_ids, p_names, p_inputs, p_withins)

@@ -29,7 +29,7 @@ begin
          cross join lateral (
            select q.ctid as tid, q.asked from question q
             where q.code_name = c.name and q.code_version = c.version and q.due <= v_now
-              and q.due < 'infinity' and q.expires > v_now
+              and q.due < 'infinity' and (q.expires - v_now) > interval '0'
             order by q.due limit p_limit
               for update skip locked
          ) d

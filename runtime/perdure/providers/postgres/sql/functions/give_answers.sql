@@ -19,7 +19,7 @@ begin
       from unnest(p_ids, p_results, p_failures) u(id, result, failure)
      cross join lateral (
        select o.ctid as tid from question o
-        where o.id = u.id and o.result is null and o.failure is null and o.expires > v_now
+        where o.id = u.id and o.result is null and o.failure is null and (o.expires - v_now) > interval '0'
           for update
      ) k
      where q.ctid = k.tid

@@ -30,11 +30,14 @@ begin
     select e.at, e.instance, e.tid, e.is_wanted
       from (
         select d.at, d.instance, d.ctid as tid,
-               (p_statuses is null or d.status = any (p_statuses)) and exists (
-                 select from instance i
-                  where i.id = d.instance and (p_tenant is null or i.tenant = p_tenant)
-                    and (p_name is null or i.name = p_name)
-                    and not exists (select from instance o where o.id = i.parent and o.status >= 0)
+               (p_statuses is null or d.status = any (p_statuses)) and (
+                 select (p_tenant is null or i.tenant = p_tenant)
+                        and (p_name is null or i.name = p_name)
+                        and (select true from instance o
+                              where o.id = i.parent and o.status >= 0 limit 1) is null
+                   from instance i
+                  where i.id = d.instance
+                  limit 1
                ) as is_wanted
           from ended d
          where d.at < v_before and (d.at, d.instance) > (p_after, p_after_id)

@@ -117,9 +117,9 @@ begin
                  case
                    when m.kind = 1 then 9
                    -- A parent cancels its own child, and nobody else's instance of that id.
-                   when m.parent is not null and not exists (
-                     select from instance i where i.id = m.instance and i.parent = m.parent
-                   ) then 4
+                   when m.parent is not null and (
+                     select true from instance i where i.id = m.instance and i.parent = m.parent limit 1
+                   ) is null then 4
                    when l.next_seq is null then 2
                    when m.execution <> l.execution then 4
                    when m.token is null then 1
@@ -129,8 +129,8 @@ begin
                         and e.kind in (5, 6, 9, 10) and e.source is not null
                       limit 1
                    ) then 0
-                   when m.kind = 10 and exists (
-                     select from answer a where a.instance = m.instance and a.id = m.ref
+                   when m.kind = 10 and (
+                     select true from answer a where a.instance = m.instance and a.id = m.ref limit 1
                    ) then 0
                    when m.ordinality > min(m.ordinality) over (partition by m.instance, m.token) then 0
                    else 1
