@@ -34,8 +34,10 @@ class TurnSettings:
     """Fetches of one turn without a commit, after which its run is blocked as `Poison`."""
     history_records_max: int = 50_000
     """Records of one execution after which its run is blocked as `HistoryLimit`."""
+    history_bytes_max: int = 16 * 1024 * 1024
+    """Histories sent along with one fetch, all together; of longer ones the rest is read later."""
     reloads_at_once: int = 4
-    """Histories read at once for executions that memory has dropped."""
+    """Histories read at once that memory has dropped, or that did not come with a fetch."""
     inline: bool = False
     """True: turns run on the dispatcher's own loop, as in a simulation."""
     strictness: Strictness = WATCHFUL

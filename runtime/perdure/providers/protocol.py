@@ -147,7 +147,7 @@ class ActivityProvider(Protocol):
     async def renew_activities(
         self, leases: Sequence[ActivityLease], lease: timedelta
     ) -> Sequence[Renewed]:
-        """Extend leases to `lease` from now, but shorten none; tells which are cancelled or lost."""
+        """Extend leases to `lease` from now, shorten none; tells which are cancelled or lost."""
         ...
 
     async def abandon_activities(self, activities: Sequence[AbandonActivity]) -> None:

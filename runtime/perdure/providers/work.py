@@ -49,6 +49,8 @@ class FetchTurns:
     limit: int
     lease: timedelta
     code: Sequence[CodeId]
+    history_bytes: int = 16 * 1024 * 1024
+    """How much of the histories that the caller does not hold is sent along, all together."""
 
 
 @value(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class LeasedTurn:
     """The turn consumes the messages up to this sequence number."""
     held: bool
     """True: this executor committed the last turn, so `records` holds only what came after
-    (its own TURN record left out); False: the whole history of this execution."""
+    (its own TURN record left out); False: the history of this execution, of a long one only the
+    beginning (or nothing): the last record is not `upto` then, and the rest is to be read."""
     records: tuple[Record, ...]
     now: datetime
     """The turn's time, by the database's clock."""

@@ -31,7 +31,7 @@ class Calls:
             )
 
         self.enqueue = call("enqueue_v1", 4)
-        self.fetch_turns = call("fetch_turns_v1", 7)
+        self.fetch_turns = call("fetch_turns_v1", 8)
         self.commit_turns = call("commit_turns_v1", 12)
         self.renew_turns = call("renew_turns_v1", 3)
         self.abandon_turns = call("abandon_turns_v1", 6)

@@ -70,6 +70,7 @@ class TurnVerbs(Base):
             request.lease,
             names,
             versions,
+            request.history_bytes,
             self._now(),
         )
         last = rows[-1]

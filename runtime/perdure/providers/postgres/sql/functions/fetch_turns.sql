@@ -5,6 +5,9 @@
 -- is found under its name and an empty version. Instances that others hold in this moment are
 -- skipped, so that two callers share the work.
 --
+-- A caller that does not hold an execution is sent its history, as far as that goes into an equal
+-- share of `p_history_bytes`: of a longer one it reads the rest itself, one after the other.
+--
 -- Returns one row for each record that the holder lacks (at least one row for each turn, without a
 -- `seq` when it lacks none), by turn and `seq`, and at the end one row without an instance: `at` is
 -- the time of these turns, `next_due` when to ask again (null: nothing is scheduled), `upto` how
@@ -13,7 +16,7 @@
 -- does not wait for the disk.
 create or replace function fetch_turns_v1(
   p_executor bigint, p_token bigint, p_limit int, p_lease interval, p_names text[],
-  p_versions text[], p_now timestamptz default null
+  p_versions text[], p_history_bytes int, p_now timestamptz default null
 ) returns table (
   instance text, execution int, name text, version text, attempt int, upto int, held boolean,
   seq int, kind smallint, at timestamptz, ref text, body text, next_due timestamptz
@@ -37,6 +40,7 @@ declare
   v_uptos int[];
   v_helds boolean[];
   v_afters int[];
+  v_share int;
 begin
   perform set_config('synchronous_commit', 'off', true);
   if exists (select from timer t where t.due <= v_now) then
@@ -81,6 +85,28 @@ begin
       from leased l;
     continue when v_instances is null;
     v_left := v_left - cardinality(v_instances);
+    if false = any (v_helds) then
+      v_share := p_history_bytes / cardinality(array_positions(v_helds, false));
+      return query
+        select u.instance, u.execution, v_code.name, nullif(v_code.version, ''), u.attempt, u.upto,
+               u.held, e.seq, e.kind, e.at, e.ref, e.body, null::timestamptz
+          from unnest(v_instances, v_executions, v_attempts, v_uptos, v_helds, v_afters)
+               u(instance, execution, attempt, upto, held, after)
+          left join lateral (
+            select w.seq, w.kind, w.at, w.ref, w.body
+              from (
+                select e.seq, e.kind, e.at, e.ref, e.body,
+                       sum(coalesce(octet_length(e.body), 0)) over (order by e.seq) as bytes
+                  from event e
+                 where e.instance = u.instance and e.seq > u.after and e.seq <= u.upto
+                   and (e.kind < 20 or not u.held)
+              ) w
+             where u.held or w.bytes <= v_share
+             order by w.seq
+          ) e on true;
+      continue when v_left > 0;
+      exit;
+    end if;
     return query
       select u.instance, u.execution, v_code.name, nullif(v_code.version, ''), u.attempt, u.upto,
              u.held, e.seq, e.kind, e.at, e.ref, e.body, null::timestamptz
