@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from functools import partial
+from types import FunctionType
 
 import pytest
 
@@ -37,7 +38,7 @@ async def test_what_is_raised_reaches_the_caller() -> None:
 
 async def _interrupt(thread: TurnThread) -> None:
     async with asyncio.timeout(10):
-        while not thread.interrupt(0.01):  # noqa: ASYNC110  a thread has no event to tell
+        while thread.interrupt(0.01) is None:  # noqa: ASYNC110  a thread has no event to tell
             await asyncio.sleep(0.01)  # may sleep: asks again, until its time is over
 
 
@@ -59,19 +60,60 @@ def _spin_and_swallow() -> str:
 
 @pytest.mark.parametrize("spin", [_spin, _spin_and_swallow])
 async def test_a_turn_that_spins_is_ended_whatever_it_makes_of_that(spin: object) -> None:
-    assert callable(spin)
+    assert isinstance(spin, FunctionType)
     thread = TurnThread()
     turn = asyncio.create_task(thread.run(lambda: thread.turn(spin)))
     await _interrupt(thread)
-    with pytest.raises(SpinningTurnError, match="was interrupted after"):
+    place = rf"It was at dispatch/test_turn_thread\.py:\d+ in {spin.__name__}"
+    with pytest.raises(SpinningTurnError, match=f"was interrupted after 0 s. {place}"):
         await turn
     assert await thread.run(lambda: thread.turn(lambda: "the next one")) == "the next one"
+    assert thread.give_up(0) is None
+    thread.close()
+
+
+async def test_a_turn_that_does_not_return_is_left_behind_with_its_thread() -> None:
+    thread = TurnThread()
+    entered, released, returned = threading.Event(), threading.Event(), threading.Event()
+
+    def blocks() -> None:
+        entered.set()
+        released.wait()
+
+    def work() -> None:
+        try:
+            thread.turn(blocks)
+        except BaseException:
+            assert thread.is_given_up()
+            returned.set()
+            raise
+
+    stuck = asyncio.create_task(thread.run(work))
+    waiting = asyncio.create_task(thread.run(lambda: thread.turn(lambda: "the next one")))
+    await asyncio.to_thread(entered.wait, 10)
+    await _interrupt(thread)
+    async with asyncio.timeout(10):
+        while (lines := thread.give_up(0.01)) is None:  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.01)  # may sleep: asks again, until its time is over
+    assert "test_turn_thread.py" in lines
+    assert "in blocks" in lines
+    with pytest.raises(SpinningTurnError, match=r"is in a call that does not return, at .*blocks"):
+        await stuck
+    assert await waiting == "the next one"
+    assert (thread.given_up, thread.turn_seconds) == (1, 0)
+    released.set()  # should it ever return, it ends
+    await asyncio.to_thread(returned.wait, 10)
+    async with asyncio.timeout(10):
+        while thread.given_up:  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.01)  # may sleep: asks again, until its time is over
+    assert await thread.run(thread.is_given_up) is False
     thread.close()
 
 
 async def test_short_turns_are_left_alone() -> None:
     thread = TurnThread()
-    assert not thread.interrupt(0)
+    assert thread.interrupt(0) is None
+    assert thread.give_up(0) is None
     for number in range(200):
         result = asyncio.create_task(thread.run(partial(thread.turn, partial(int, number))))
         thread.interrupt(5)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import threading
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -94,6 +97,14 @@ async def spins(_ctx: OrchestrationContext) -> None:
         pass
 
 
+RELEASED = threading.Event()
+
+
+@orchestration
+async def blocks(_ctx: OrchestrationContext) -> None:
+    RELEASED.wait(60)
+
+
 @orchestration
 async def exits(_ctx: OrchestrationContext) -> None:
     raise SystemExit(3)
@@ -106,7 +117,9 @@ async def twins(ctx: OrchestrationContext) -> list[str]:
     return [str(result) for result in results]
 
 
-REGISTRY = Registry(twins, exits, step, chain, naps, fails, parent, counts_down, waits, spins)
+REGISTRY = Registry(
+    blocks, twins, exits, step, chain, naps, fails, parent, counts_down, waits, spins
+)
 
 
 def total(metrics: Metrics, name: str, **labels: str) -> float:
@@ -243,8 +256,35 @@ async def test_a_turn_that_spins_is_ended_and_blocks_while_others_go_on(
         info = await spinning.status()
         assert info.block is not None
         assert info.block.reason == "SpinningTurn"
+        line = spins.fn.__code__.co_firstlineno + 2
+        assert re.search(
+            rf"It was at dispatch/test_turns\.py:({line}|{line + 1}) in spins", info.block.message
+        )
         other = await local.client.start(chain, "beside", 2)
         assert await other.result(timeout=20) == 2
+
+
+async def test_a_turn_that_does_not_return_blocks_while_others_go_on(
+    provider: PostgresProvider, eventually: Eventually
+) -> None:
+    impatient = TurnSettings(turn_longest=timedelta(seconds=0.3))
+    async with LocalRuntime(provider, REGISTRY, turns=impatient) as local:
+        one, two = await local.client.start(blocks), await local.client.start(blocks)
+        beside = await local.client.start(chain, "with them", 2)
+        for handle in (one, two):
+            await eventually(
+                partial(is_status, provider, handle.instance_id, InstanceStatus.BLOCKED)
+            )
+            info = await handle.status()
+            assert info.block is not None
+            assert info.block.reason == "SpinningTurn"
+            assert "is in a call that does not return, at" in info.block.message
+            line = blocks.fn.__code__.co_firstlineno + 2
+            assert f"test_turns.py:{line} in blocks" in info.block.message
+        assert await beside.result(timeout=20) == 2
+        other = await local.client.start(chain, "beside", 2)
+        assert await other.result(timeout=20) == 2
+        RELEASED.set()
 
 
 async def test_a_turn_that_ends_its_process_does_not(

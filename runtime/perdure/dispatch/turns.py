@@ -33,7 +33,7 @@ from perdure.dispatch.questions import Questions
 from perdure.dispatch.settings import TurnSettings
 from perdure.dispatch.storage import Alarm, Pulse, Storage
 from perdure.dispatch.turn_thread import InlineTurns, TurnRunner, TurnThread
-from perdure.errors import PerdureError, ProviderError
+from perdure.errors import PerdureError, ProviderError, SpinningTurnError
 from perdure.model.actions import ReadKey
 from perdure.model.ids import ExecutorId, InstanceId, LeaseToken
 from perdure.model.records import Outcome, Record
@@ -148,6 +148,11 @@ class TurnDispatcher:
         """How long the turn that runs now has been running."""
         return self._thread.turn_seconds
 
+    @property
+    def threads_given_up(self) -> int:
+        """How many threads are in turns that do not return."""
+        return self._thread.given_up
+
     async def drain(self) -> None:
         """Fetch no more, commit what ran, hand back the rest, and return when that is done."""
         self._life.draining.set()
@@ -243,7 +248,11 @@ class TurnDispatcher:
         """Run turns in the thread, slice by slice, handing each slice to the commits."""
         waiting = deque(turns)
         while waiting and not self._life.draining.is_set():
-            taken = await self._thread.run(partial(self._take_slice, waiting))
+            taken: list[_Turn] = []
+            try:
+                await self._thread.run(partial(self._take_slice, waiting, taken))
+            except SpinningTurnError as error:  # its thread was given up with it
+                taken[-1].error, taken[-1].live = error, None
             refused = [turn for turn in taken if turn.error is not None]
             self._commit_soon([turn for turn in taken if turn.error is None])
             if refused:
@@ -293,10 +302,9 @@ class TurnDispatcher:
 
     # ------------------------------------------------------------------ in the thread
 
-    def _take_slice(self, waiting: deque[_Turn]) -> list[_Turn]:
+    def _take_slice(self, waiting: deque[_Turn], taken: list[_Turn]) -> None:
         """Take turns until the slice is over; nothing but this touches live executions."""
         self._close_dropped()
-        taken: list[_Turn] = []
         clock = self._thread.clock
         until = clock() + self._settings.slice.total_seconds()
         while waiting:
@@ -307,12 +315,13 @@ class TurnDispatcher:
                 try:
                     self._thread.turn(partial(self._take_turn, turn))
                 except BaseException as error:  # noqa: BLE001  even an exit is this turn's alone
+                    if self._thread.is_given_up():
+                        return
                     turn.error = error
             ended = clock()
             turn.seconds = ended - started
             if ended > until:
                 break
-        return taken
 
     def _close_dropped(self) -> None:
         for live in self._cache.dropped():
@@ -525,8 +534,11 @@ class TurnDispatcher:
         while True:
             # Turns on the loop itself have ended whenever this runs.
             await asyncio.sleep(third if self._settings.inline else min(third, 1.0))
-            if self._thread.interrupt(longest):
-                _LOG.error("a turn that spins was interrupted after %.0f s", longest)
+            if (lines := self._thread.interrupt(longest)) is not None:
+                _LOG.error("a turn that spins was interrupted after %.0f s, at %s", longest, lines)
+            elif (lines := self._thread.give_up(longest / 2)) is not None:
+                _LOG.error("a turn does not return, its thread is given up; it is at %s", lines)
+            self._metrics.set("perdure_turn_threads_given_up", self._thread.given_up)
             if clock() - renewed_at >= third:
                 renewed_at = clock()
                 await self._renew(renewed_at - third)

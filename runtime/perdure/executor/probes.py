@@ -25,6 +25,8 @@ __all__ = ["Health", "ProbeServer"]
 
 _STUCK_SECONDS = 60.0
 _READY_SECONDS = 30.0
+_GIVEN_UP_MAX = 8
+"""Threads that a process may lose to calls that do not return before it had better begin anew."""
 
 
 class Health:
@@ -36,15 +38,20 @@ class Health:
         self.draining = False
         self._pulses: Sequence[Pulse] = ()
         self._stuck_seconds: Callable[[], float] = lambda: 0.0
+        self._given_up: Callable[[], int] = lambda: 0
         self._loop_seen_at = time.monotonic()
         self._is_running = False
 
     def watch(
-        self, pulses: Sequence[Pulse], stuck_seconds: Callable[[], float] = lambda: 0.0
+        self,
+        pulses: Sequence[Pulse],
+        stuck_seconds: Callable[[], float] = lambda: 0.0,
+        given_up: Callable[[], int] = lambda: 0,
     ) -> None:
         """Look at these from now on: the process is running."""
         self._pulses = pulses
         self._stuck_seconds = stuck_seconds
+        self._given_up = given_up
         self._loop_seen_at = time.monotonic()
         self._is_running = True
 
@@ -75,6 +82,8 @@ class Health:
             return f"the event loop has not turned for {now - self._loop_seen_at:.0f} s"
         if (seconds := self._stuck_seconds()) > _STUCK_SECONDS:
             return f"one turn has been running for {seconds:.0f} s"
+        if (given_up := self._given_up()) > _GIVEN_UP_MAX:
+            return f"{given_up} turns are in calls that do not return"
         for pulse in self._pulses:
             if now - pulse.asked_at > _STUCK_SECONDS:
                 return f"no call of storage has ended for {now - pulse.asked_at:.0f} s"

@@ -76,7 +76,11 @@ async def _replay(process: _Process, settings: ReplayerSettings, registry: Regis
             metrics=process.metrics,
         )
         info = process.info(registry)
-        process.health.watch([dispatcher.pulse], lambda: dispatcher.stuck_seconds)
+        process.health.watch(
+            [dispatcher.pulse],
+            lambda: dispatcher.stuck_seconds,
+            lambda: dispatcher.threads_given_up,
+        )
         await process.until_stopped(
             dispatcher.run(),
             Announcer(provider, [lambda: process.now(info, dispatcher.busy)]),

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from types import CodeType
+    from types import CodeType, FrameType
 
-__all__ = ["is_internal", "line_of_caller", "stop_at"]
+__all__ = ["is_internal", "line_of_caller", "stack_of", "stop_at"]
 
 _INTERNAL = (f"{Path(asyncio.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}")
+_PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
 _FRAMES_MAX = 64
+_STACK_MAX = 12
 _LOOP = ">"
 _shown: dict[CodeType, str] = {}
 """Short file name by code object; empty for asyncio's and the engine's own."""
@@ -39,6 +41,24 @@ def line_of_caller() -> str:
             break
         frame = frame.f_back
     return ""
+
+
+def stack_of(frame: FrameType | None) -> str:
+    """Show the frames of user code from `frame` outwards, the innermost first; empty for none."""
+    found: list[str] = []
+    while frame is not None and len(found) <= _STACK_MAX:
+        code = frame.f_code
+        name = _shown.get(code)
+        if name is None:
+            name = _short(code)
+        if name is _LOOP:
+            break
+        if name and not code.co_filename.startswith(_PACKAGE):
+            found.append(f"{name}:{frame.f_lineno} in {code.co_name}")
+        frame = frame.f_back
+    if len(found) > _STACK_MAX:
+        found[_STACK_MAX:] = ["..."]
+    return ", called by ".join(found)
 
 
 def is_internal(code: CodeType | None) -> bool:

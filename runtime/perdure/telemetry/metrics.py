@@ -70,6 +70,7 @@ TABLE: tuple[MetricSpec, ...] = (
     _counter(
         "perdure_executions_ended_total", "Executions that ended.", "orchestration", "outcome"
     ),
+    _gauge("perdure_turn_threads_given_up", "Threads in turns that do not return."),
     _gauge("perdure_executions_cached", "Executions kept live in memory."),
     _counter(
         "perdure_execution_lookups_total",
