@@ -29,9 +29,11 @@ from perdure import (
     activity,
     orchestration,
 )
+from perdure.errors import PayloadError
 from perdure.model.failure import FailureCategory
 from perdure.model.ids import InstanceId, JsonText
-from perdure.model.records import Record, RecordKind
+from perdure.model.limits import Limits
+from perdure.model.records import Record, RecordKind, StartedBody
 from perdure.replay.turn import replay_history
 from perdure.testing.scripted import ScriptedHistory
 
@@ -238,6 +240,169 @@ def play_synchronisation(history: ScriptedHistory) -> None:
         history.turn()
 
 
+@orchestration
+async def queues(ctx: OrchestrationContext, again: bool) -> Any:
+    inbox = ctx.queue("inbox", int)
+    found: list[Any] = [await inbox.get()]
+    found += await ctx.select2(ctx.dequeue_event("other"), ctx.schedule_wait("go"))
+    if again:
+        await ctx.continue_as_new(again=False)
+    return [*found, await inbox.get(), await ctx.wait_event("go", str)]
+
+
+def play_queues(history: ScriptedHistory) -> None:
+    history.raise_event("go", "early")
+    history.turn()
+    history.enqueue_event("inbox", 1)
+    history.turn()
+    history.raise_event("go", "now")
+    history.enqueue_event("other", {"left": True})
+    history.turn()
+
+
+@orchestration
+async def keys(ctx: OrchestrationContext) -> Any:
+    for number, key in enumerate("cab"):
+        ctx.kv[key] = {"n": number}
+    await work("wait")
+    ctx.kv["a"] = "new"
+    pruned = ctx.kv.prune(before=ctx.now())
+    ctx.set_attributes(team="a", done=False, left=None)
+    other = await ctx.kv_of("elsewhere").get("x", int)
+    found = dict(ctx.kv)
+    ctx.kv.clear()
+    return [pruned, found, other, dict(ctx.attributes), ctx.get_kv_length()]
+
+
+def play_keys(history: ScriptedHistory) -> None:
+    history.turn()
+    history.wait(timedelta(seconds=5))
+    history.complete("0:4", "")
+    history.turn()
+    history.read("0:9", 7)
+    history.turn()
+
+
+@orchestration
+async def requests(ctx: OrchestrationContext) -> Any:
+    lines: list[str] = []
+
+    @ctx.update
+    async def add(line: str) -> int:
+        lines.append(await work(line))
+        return len(lines)
+
+    @add.validator
+    def check(line: str) -> None:
+        if not line:
+            raise ApplicationError("empty", type="Empty")
+
+    await ctx.wait_event("end")
+    return lines
+
+
+def play_requests(history: ScriptedHistory) -> None:
+    history.update("one", "add", line="a")
+    history.update("two", "add", line="")
+    history.update("three", "remove", line="a")
+    history.turn()
+    history.complete("u.0:1", "A")
+    history.update("four", "add", line="b")
+    history.turn()
+    history.raise_event("end")
+    history.turn()
+
+
+def nowhere(number: int) -> float:
+    if number == 0:
+        raise ValueError("zero")
+    return number / 2
+
+
+@orchestration
+async def steps(ctx: OrchestrationContext) -> Any:
+    found: list[Any] = [ctx.step(nowhere, 3)]
+    await work("x")
+    try:
+        ctx.step(nowhere, number=0)
+    except ActivityError as error:
+        found.append(str(error))
+    return found
+
+
+def play_steps(history: ScriptedHistory) -> None:
+    history.turn()
+    history.complete("0:2", "")
+    history.turn()
+
+
+@orchestration
+async def options(ctx: OrchestrationContext) -> Any:
+    async with ctx.session() as session, ctx.session("named") as named:
+        await asyncio.gather(
+            work.options(session=session, priority=2, limit="k", queue_timeout=5)("a"),
+            work.options(session=named, heartbeat_timeout=1.5, retry=Retry.linear(SECOND))("b"),
+        )
+    child.options(parent_close="terminate", priority=-1, timeout=60)("t")
+    child.options(parent_close="abandon", attributes={"n": 1}, limit="k")("a")
+    child("c")
+    try:
+        await ctx.schedule_activity_with_retry(work, Retry.fixed(SECOND, 2, jitter=0.5), "r")
+    except ActivityError as error:
+        return str(error)
+
+
+def play_options(history: ScriptedHistory) -> None:
+    history.turn()
+    history.complete("0:1", "a")
+    history.complete("0:2", "b")
+    history.turn()
+    history.fail("0.0:1", "first")
+    history.turn()
+    history.fire("0.0:2")
+    history.fail("0.0:3", "second")
+    history.turn()
+
+
+@orchestration
+async def deadline(ctx: OrchestrationContext) -> None:
+    try:
+        await ctx.wait_event("never")
+    finally:
+        await work(ctx.cancel_reason or "")
+
+
+def play_deadline(history: ScriptedHistory) -> None:
+    history.turn()
+    history.pass_deadline()
+    history.turn()
+    history.complete("0:2", "")
+    history.turn()
+
+
+@orchestration
+async def refusals(ctx: OrchestrationContext) -> Any:
+    try:
+        ctx.status = "x" * 100
+    except PayloadError as error:
+        await work(str(error))
+    ctx.kv["a"] = 1
+    ctx.kv["b"] = 2
+
+
+def play_refusals(history: ScriptedHistory) -> None:
+    history.turn()
+    history.complete("0:2", "")
+    history.turn()
+
+
+SECOND = timedelta(seconds=1)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "deadline": {
+        "started": StartedBody("deadline", None, JsonText("{}"), timeout=SECOND, priority=3)
+    },
+    "refusals": {"limits": Limits(custom_status_bytes=50, keys=1)},
+}
 PROGRAMS: dict[str, tuple[Any, tuple[object, ...], Callable[[ScriptedHistory], None]]] = {
     "activities": (activities, (), play_activities),
     "failures": (failures, (), play_failures),
@@ -248,13 +413,21 @@ PROGRAMS: dict[str, tuple[Any, tuple[object, ...], Callable[[ScriptedHistory], N
     "cancellation": (cancellation, (), play_cancellation),
     "identity": (identity, (), play_identity),
     "synchronisation": (synchronisation, (), play_synchronisation),
+    "queues": (queues, (True,), play_queues),
+    "keys": (keys, (), play_keys),
+    "requests": (requests, (), play_requests),
+    "steps": (steps, (), play_steps),
+    "options": (options, (), play_options),
+    "deadline": (deadline, (), play_deadline),
+    "refusals": (refusals, (), play_refusals),
 }
 REGISTRY = Registry(work, render, child, *(each[0] for each in PROGRAMS.values()))
 
 
 def write(name: str, path: Path) -> None:
     definition, args, play = PROGRAMS[name]
-    history = ScriptedHistory(REGISTRY, definition, *args, instance=f"golden-{name}")
+    settings = SETTINGS.get(name, {})
+    history = ScriptedHistory(REGISTRY, definition, *args, instance=f"golden-{name}", **settings)
     play(history)
     assert history.decided[-1].ending is not None
     rows = [

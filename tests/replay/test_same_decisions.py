@@ -16,12 +16,20 @@ from hypothesis import strategies as st
 from perdure import OrchestrationContext, Registry, activity, orchestration
 from perdure.model.actions import (
     Action,
+    AnswerUpdate,
     CancelActivity,
     CancelTimer,
     CancelWait,
+    ClearKey,
     CreateTimer,
+    DequeueEvent,
+    ReadKey,
+    RecordStep,
     ScheduleActivity,
+    SetCustomStatus,
+    SetKey,
     WaitEvent,
+    WaitNext,
 )
 from perdure.model.records import RecordKind
 from perdure.testing.scripted import ScriptedHistory
@@ -34,7 +42,15 @@ def act(label: str) -> str:
     return label
 
 
-async def interpret(  # noqa: C901, PLR0912  one case for each primitive
+steps_run: list[str] = []
+
+
+def look(label: str) -> str:
+    steps_run.append(label)
+    return f"saw {label}"
+
+
+async def interpret(  # noqa: C901, PLR0912, PLR0915  one case for each primitive
     ctx: OrchestrationContext, program: Program, trace: list[str]
 ) -> str:
     match program:
@@ -47,6 +63,20 @@ async def interpret(  # noqa: C901, PLR0912  one case for each primitive
             result = str(await ctx.wait_event(name))
         case ["guid"]:
             result = ctx.new_guid()
+        case ["queue", name]:
+            result = str(await ctx.queue(name).get())
+        case ["next", name]:
+            result = str(await ctx.schedule_wait(name))
+        case ["set", key]:
+            ctx.kv[key] = result = f"{ctx.kv.get(key, '')}{key}"[-20:]
+        case ["pop", key]:
+            result = str(ctx.kv.pop(key, "nothing"))
+        case ["other", key]:
+            result = str(await ctx.kv_of("other").get(key))
+        case ["step", label]:
+            result = ctx.step(look, label)
+        case ["status"]:
+            ctx.status = result = f"{len(trace)}"
         case ["seq", *parts]:
             result = "".join([await interpret(ctx, part, trace) for part in parts])
         case ["gather", *parts]:
@@ -91,6 +121,15 @@ async def interpret(  # noqa: C901, PLR0912  one case for each primitive
 @orchestration
 async def run(ctx: OrchestrationContext, program: Program) -> list[str]:
     trace: list[str] = []
+
+    @ctx.query
+    def traced() -> list[str]:
+        return trace
+
+    @ctx.update
+    async def do(part: Program) -> str:
+        return await interpret(ctx, part, trace)
+
     await interpret(ctx, program, trace)
     return trace
 
@@ -101,6 +140,13 @@ LEAVES = st.one_of(
     st.integers(1, 3).map(lambda seconds: ["sleep", seconds]),
     st.sampled_from("xy").map(lambda name: ["event", name]),
     st.just(["guid"]),
+    st.sampled_from("xy").map(lambda name: ["queue", name]),
+    st.sampled_from("xy").map(lambda name: ["next", name]),
+    st.sampled_from("kl").map(lambda key: ["set", key]),
+    st.sampled_from("kl").map(lambda key: ["pop", key]),
+    st.just(["other", "k"]),
+    st.sampled_from("st").map(lambda label: ["step", label]),
+    st.just(["status"]),
 )
 
 
@@ -114,6 +160,8 @@ def branches(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]:
 
 
 PROGRAMS = st.recursive(LEAVES, branches, max_leaves=8)
+UPDATES = st.recursive(LEAVES, branches, max_leaves=3)
+AT_ONCE = (SetKey, ClearKey, RecordStep, SetCustomStatus, AnswerUpdate)
 
 
 class Open:
@@ -125,12 +173,14 @@ class Open:
     def note(self, actions: tuple[Action, ...]) -> None:
         for action in actions:
             match action:
-                case ScheduleActivity() | CreateTimer() | WaitEvent():
+                case ScheduleActivity() | CreateTimer() | ReadKey():
+                    self.operations[action.operation] = action
+                case WaitEvent() | WaitNext() | DequeueEvent():
                     self.operations[action.operation] = action
                 case CancelActivity() | CancelTimer() | CancelWait():
                     self.operations.pop(action.operation, None)
                 case _:
-                    raise AssertionError(action)
+                    assert isinstance(action, AT_ONCE), action
 
     def arrive(self, history: ScriptedHistory, choice: int) -> None:
         operations = sorted(self.operations)
@@ -140,27 +190,38 @@ class Open:
                 history.complete(action.operation, action.operation)
             case CreateTimer():
                 history.add(RecordKind.TIMER_FIRED, action.operation)
-            case WaitEvent():
+            case WaitEvent() | WaitNext():
                 history.raise_event(action.name, action.operation)
+            case DequeueEvent():
+                history.enqueue_event(action.queue, action.operation)
+            case ReadKey():
+                history.read(action.operation, action.operation)
             case _:
                 raise AssertionError(action)
 
 
 def lasting(history: ScriptedHistory) -> list[Action]:
-    """Leave out timers that were cancelled: within one turn they leave nothing at all."""
+    """Leave out timers that were cancelled: within one turn they leave nothing at all.
+
+    And the refusal of updates that arrived after the end, in the batch of the last turn.
+    """
     actions = history.actions()
     cancelled = {action.operation for action in actions if isinstance(action, CancelTimer)}
     return [
         action
         for action in actions
         if not isinstance(action, CreateTimer | CancelTimer) or action.operation not in cancelled
+        if not isinstance(action, AnswerUpdate)
+        or action.failure is None
+        or action.failure.type != "RunEnded"
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(program=PROGRAMS, data=st.data())
 def test_decisions_do_not_depend_on_turns_or_caches(program: Program, data: st.DataObject) -> None:
     history = ScriptedHistory(REGISTRY, run, program)
+    steps_run.clear()
     known = Open()
     result = history.turn()
     known.note(result.actions)
@@ -168,9 +229,15 @@ def test_decisions_do_not_depend_on_turns_or_caches(program: Program, data: st.D
         for _ in range(data.draw(st.integers(1, max(1, min(3, len(known.operations)))))):
             if known.operations:
                 known.arrive(history, data.draw(st.integers(0, 99)))
+        if data.draw(st.integers(0, 9)) == 0:
+            history.update(f"u{len(history.records)}", "do", part=data.draw(UPDATES))
         result = history.turn()
         known.note(result.actions)
+    steps = [action for action in history.actions() if isinstance(action, RecordStep)]
+    assert len(steps_run) == len(steps)
     history.replay()
+    assert len(steps_run) == len(steps), "a replay runs no step"
+    traced = history.query("traced")
 
     messages = [record for record in history.records if record.kind is not RecordKind.TURN]
     for cached in (True, False):
@@ -182,3 +249,4 @@ def test_decisions_do_not_depend_on_turns_or_caches(program: Program, data: st.D
                 last = single.turn()
         assert last.ending == result.ending
         assert lasting(single) == lasting(history)
+        assert single.query("traced") == traced

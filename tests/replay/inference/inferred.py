@@ -103,6 +103,63 @@ async def pay(order: Order) -> int:
     return await charge(order)
 
 
+def total(lines: list[str], *, each: int = 1) -> int:
+    return each * len(lines)
+
+
+@orchestration
+async def keeper(ctx: OrchestrationContext) -> None:
+    assert_type(await ctx.queue("inbox", Order).get(), Order)
+    async for order in ctx.queue("inbox", Order):
+        assert_type(order, Order)
+    assert_type(await ctx.dequeue_event("inbox", Order), Order)
+    assert_type(await ctx.schedule_wait("go", bool), bool)
+
+    ctx.kv["count"] = 1
+    assert_type(ctx.kv["count"], Any)
+    orders = ctx.kv.typed(Order)
+    assert_type(orders["a"], Order)
+    assert_type(orders.get("a"), Order | None)
+    orders.update(a=orders["a"])
+    assert_type(await ctx.kv_of("other").get("a", Order), Order | None)
+    assert_type(ctx.get_kv_value("a", Order), Order | None)
+    assert_type(await ctx.get_kv_value_from_instance("other", "a", int), int | None)
+
+    assert_type(ctx.step(total, ["a"], each=2), int)
+    async with ctx.session() as session:
+        assert_type(session, str)
+        assert_type(await embed.options(session=session, priority=1, limit="k")("x"), list[float])
+        assert_type(await ctx.schedule_activity_on_session(embed, session, "x"), list[float])
+    policy = Retry.exponential(max_attempts=5)
+    assert_type(await ctx.schedule_activity_with_retry(charge, policy, orders["a"]), int)
+    handle = child.options(parent_close="abandon", timeout=60, attributes={"team": "a"})("x")
+    assert_type(handle, OperationHandle[str])
+
+    @ctx.query
+    def count(of: str) -> int:
+        return len(orders[of].lines)
+
+    @ctx.query(name="sum")
+    def summed() -> int:
+        return count("a")
+
+    @ctx.update
+    async def add(line: str, times: int = 1) -> list[str]:
+        return [line] * times
+
+    @add.validator
+    def check(line: str, times: int = 1) -> None: ...
+
+    @ctx.update(name="drop")
+    def drop(line: str) -> bool:
+        return bool(line)
+
+    assert_type(count("a"), int)
+    assert_type(summed(), int)
+    assert_type(await add("a", times=2), list[str])
+    assert_type(drop("a"), bool)
+
+
 def definitions() -> None:
     _embed: Activity[..., list[float]] = embed
     _child: OrchestrationDef[[str], str] = child
