@@ -39,7 +39,7 @@ from perdure.providers.work import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Sequence
     from pathlib import Path
 
     from perdure.providers.work import Hint, LeasedTurn
@@ -424,12 +424,34 @@ async def test_calls_wait_for_an_open_transaction_of_the_store_in_memory() -> No
     async with SqliteProvider(MemoryStore()) as provider:
         found = await leased(provider)
         result = result_of(found)
+        is_open = asyncio.Event()
+
+        async def send() -> Sequence[EnqueueOutcome]:
+            await is_open.wait()
+            return await provider.enqueue([start("b")])
+
+        sending = asyncio.create_task(send())
         async with provider.transaction(result.lease) as opened:
-            sending = asyncio.create_task(provider.enqueue([start("b")]))
-            await asyncio.sleep(0)
+            is_open.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
             assert not sending.done()
             await opened.finish(result)
         assert await sending == [EnqueueOutcome.ACCEPTED]
+
+
+async def test_what_would_wait_for_its_own_transaction_is_refused(
+    store: MemoryStore | Path,
+) -> None:
+    async with SqliteProvider(store) as provider:
+        result = result_of(await leased(provider))
+        async with provider.transaction(result.lease) as opened:
+            with pytest.raises(ProviderError, match="enqueue_within") as caught:
+                await provider.enqueue([start("b")])
+            assert not caught.value.retryable
+            await provider.enqueue_within(opened.connection, [start("b")])
+            await opened.finish(result)
+        assert (await provider.read_instances([InstanceId("b")]))[0] is not None
 
 
 @pytest.mark.parametrize("commits", [True, False])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
+from perdure.errors import ProviderError
 from perdure.providers.sqlite import reading
-from perdure.providers.sqlite.board import RESYNC
+from perdure.providers.sqlite.board import RESYNC, Board
 from perdure.providers.sqlite.files import FileStore
 from perdure.providers.sqlite.memory import MemoryStore
 from perdure.providers.sqlite.transaction import Terms, system_clock
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
     from perdure.providers.sqlite.transaction import Transaction
     from perdure.providers.work import Hint
 
-__all__ = ["Base"]
+__all__ = ["HELD", "Base"]
+
+HELD: ContextVar[Board | None] = ContextVar("perdure_sqlite_held", default=None)
+"""The board, which stands for the store, of the transaction that this code runs in."""
 
 _LOOK_SECONDS_MIN = 0.01
 _LOOK_SECONDS_MAX = 0.1
@@ -53,10 +58,23 @@ class Base:
     async def _write[T](
         self, verb: str, act: Callable[[Transaction], T], *, durable: bool = True
     ) -> T:
+        self._check(verb)
         return await self._store.write(verb, self._terms, act, durable=durable)
 
     async def _read[T](self, verb: str, act: Callable[[Transaction], T]) -> T:
+        if isinstance(self._store, MemoryStore):
+            self._check(verb)
         return await self._store.read(verb, self._terms, act)
+
+    def _check(self, verb: str) -> None:
+        """Refuse what would wait for the transaction that it is called in."""
+        if self._store.board is HELD.get():
+            raise ProviderError(
+                verb,
+                f"an open transaction of this very task has {self._store.name} to itself; send "
+                "with `enqueue_within` and its connection, or after it",
+                retryable=False,
+            )
 
     # --------------------------------------------------------------- opening and closing
 

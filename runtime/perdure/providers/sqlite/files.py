@@ -26,7 +26,7 @@ from perdure.errors import ProviderError
 from perdure.providers.sqlite.board import RESYNC, Board
 from perdure.providers.sqlite.errors import translate
 from perdure.providers.sqlite.gates import settle
-from perdure.providers.sqlite.schema import connect, prepare
+from perdure.providers.sqlite.schema import connect, prepare, use_wal
 from perdure.providers.sqlite.statements import statements
 from perdure.providers.sqlite.transaction import Transaction
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from perdure.providers.sqlite.transaction import Execute, Terms
 
-__all__ = ["FileStore", "Watch", "tell_as_guest"]
+__all__ = ["FileStore", "Watch"]
 
 _SQL = statements("schema_steps")
 _MESSAGE_SQL = statements("messages")
@@ -160,7 +160,7 @@ class FileStore:
     def _open(self) -> None:
         try:
             self._writing = self._connect()
-            self._writing.execute(_SQL["journal"])
+            use_wal(self._writing, busy_seconds=self._busy_seconds)
             self._writing.execute(_SQL["to_disk"])
             prepare(self._writing, self.name)
             self._reading = self._connect()
@@ -319,6 +319,13 @@ class FileStore:
 
     # -------------------------------------------------------------- news of other processes
 
+    def tell_within(self, tx: Transaction) -> None:
+        """Write news into a transaction that somebody else commits: found as if by another process.
+
+        So this process looks for them, too.
+        """
+        _tell(tx.execute, tx.lines, 0)
+
     def watch(self) -> Watch:
         """Begin to look for what other processes write."""
         if self._watching is None:
@@ -358,11 +365,6 @@ def _tell(execute: Execute, lines: Iterable[str], writer: int) -> None:
     text = "\n".join(lines)
     if text:
         execute(_MESSAGE_SQL["tell"], (writer, text))
-
-
-def tell_as_guest(tx: Transaction) -> None:
-    """Write the news of a transaction that is not ours, for all processes to find, and for us."""
-    _tell(tx.execute, tx.lines, 0)
 
 
 def _undo(connection: sqlite3.Connection) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import sqlite3
 import threading
 import weakref
-from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from perdure.providers.sqlite.statements import statements
 from perdure.providers.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
     from perdure.providers.sqlite.transaction import Terms
 
@@ -44,8 +43,8 @@ class MemoryStore:
         weakref.finalize(self, self._connection.close)
         prepare(self._connection, self.name)
         self._lock = threading.Lock()
-        self._is_taken = False
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._open: Transaction | None = None
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def open(self) -> None:
         """Nothing is to be opened."""
@@ -58,9 +57,21 @@ class MemoryStore:
     ) -> T:
         """Do something in a transaction of its own."""
         del durable  # nothing is
-        while self._is_taken:
-            await self._turn()
+        while isinstance(done := self._run(verb, terms, act), asyncio.Future):
+            await done
+        result, lines = done
+        self.board.post(lines)
+        return result
+
+    read = write
+
+    def _run[T](
+        self, verb: str, terms: Terms, act: Callable[[Transaction], T]
+    ) -> tuple[T, Iterable[str]] | asyncio.Future[None]:
+        """Return the result with its news, or what to wait for before trying again."""
         with self._lock:
+            if self._open is not None:
+                return self._line_up()
             tx = self._begin(verb, terms)
             try:
                 result = act(tx)
@@ -71,10 +82,15 @@ class MemoryStore:
                 if isinstance(error, Exception):
                     raise translate(verb, error, self.name) from error
                 raise
-        self.board.post(tx.lines)
-        return result
+            return result, tx.lines
 
-    read = write
+    def _take(self, verb: str, terms: Terms) -> Transaction | asyncio.Future[None]:
+        """Open the transaction that holds all others up, or return what to wait for."""
+        with self._lock:
+            if self._open is not None:
+                return self._line_up()
+            self._open = self._begin(verb, terms)
+            return self._open
 
     @asynccontextmanager
     async def transaction(
@@ -84,25 +100,29 @@ class MemoryStore:
 
         All other calls wait meanwhile: there is one connection.
         """
-        while self._is_taken:
-            await self._turn()
-        with self._lock:
-            tx = self._begin(verb, terms)
-            self._is_taken = True
+        while isinstance(tx := self._take(verb, terms), asyncio.Future):
+            await tx
         try:
             yield self._connection, tx
             if tx.is_wanted:
                 self._commit(verb, tx)
         finally:
             self._undo()
-            self._is_taken = False
-            self._wake()
+            with self._lock:
+                self._open = None
+                waiting, self._waiting = self._waiting, []
+            _wake(waiting)
         if tx.is_wanted:
             self.board.post(tx.lines)
 
     def owns(self, connection: sqlite3.Connection) -> bool:
         """Say whether this is the store's connection."""
         return connection is self._connection
+
+    def tell_within(self, tx: Transaction) -> None:
+        """Tell the news of what was sent within the open transaction when that commits."""
+        if self._open is not None:
+            self._open.lines.update(tx.lines)
 
     def _begin(self, verb: str, terms: Terms) -> Transaction:
         try:
@@ -123,27 +143,20 @@ class MemoryStore:
             with suppress(sqlite3.Error):
                 self._connection.execute(_ROLLBACK)
 
-    async def _turn(self) -> None:
+    def _line_up(self) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        await future
-
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, deque()
-        for future in waiting:
-            loop = future.get_loop()
-            if loop is _running_loop():
-                _release(future)
-            else:
-                with suppress(RuntimeError):  # that loop is closed, and nobody waits any more
-                    loop.call_soon_threadsafe(_release, future)
+        return future
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+def _wake(waiting: Iterable[asyncio.Future[None]]) -> None:
+    for future in waiting:
+        loop = future.get_loop()
+        if loop is asyncio.get_running_loop():
+            _release(future)
+        else:
+            with suppress(RuntimeError):  # that loop is closed, and nobody waits any more
+                loop.call_soon_threadsafe(_release, future)
 
 
 def _release(future: asyncio.Future[None]) -> None:

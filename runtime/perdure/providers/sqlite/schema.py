@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import suppress
 
 from perdure.errors import ConfigurationError
 from perdure.providers.sqlite.statements import schema_script, statements
 
-__all__ = ["VERSION", "connect", "prepare", "version_of"]
+__all__ = ["VERSION", "connect", "prepare", "use_wal", "version_of"]
 
 VERSION = 1
 """Of the tables that this release works with."""
 
 _SQL = statements("schema_steps")
 _STATEMENTS_CACHED = 256
+_RETRY_SECONDS = 0.005
 
 
 def connect(path: str, *, busy_seconds: float) -> sqlite3.Connection:
@@ -26,6 +28,27 @@ def connect(path: str, *, busy_seconds: float) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=_STATEMENTS_CACHED,
     )
+
+
+def use_wal(connection: sqlite3.Connection, *, busy_seconds: float) -> None:
+    """Let readers and one writer work beside one another.
+
+    Changing to it is the one thing for which SQLite does not wait by itself while others, who may
+    be changing to it too, have the file.
+    """
+    give_up_at = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute(_SQL["journal"])
+        except sqlite3.OperationalError as error:
+            if (
+                error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY
+                or time.monotonic() > give_up_at
+            ):
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def version_of(connection: sqlite3.Connection) -> int:

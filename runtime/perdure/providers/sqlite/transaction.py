@@ -61,6 +61,10 @@ class Transaction:
         self.gates: dict[str, None] = {}
         """Keys of limits where something came or went, to be looked at before the commit."""
 
+    def look_at_the_clock(self) -> None:
+        """Take what time it is now, where a transaction has been open for long."""
+        self.now = micros(self.terms.clock())
+
     def tell(self, line: str) -> None:
         """Add a line of news."""
         self.lines[line] = None

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from perdure.errors import ConfigurationError
 from perdure.providers.sqlite.activities import finish_activities
-from perdure.providers.sqlite.base import Base
+from perdure.providers.sqlite.base import HELD, Base
 from perdure.providers.sqlite.errors import translate
-from perdure.providers.sqlite.files import tell_as_guest
 from perdure.providers.sqlite.gates import settle
 from perdure.providers.sqlite.messages import enqueue
 from perdure.providers.sqlite.transaction import Transaction
@@ -40,12 +39,20 @@ class SqliteTransaction:
 
     async def finish(self, result: ActivityResult) -> FinishOutcome:
         """Record the result and wake the instance in this very transaction."""
+        self._tx.look_at_the_clock()
         try:
             (outcome,) = finish_activities(self._tx, [result])
         except sqlite3.Error as error:
             raise translate("finish_activities", error, self._name) from error
         self.is_recorded = outcome is FinishOutcome.RECORDED
         return outcome
+
+
+def _is_in_transaction(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.in_transaction
+    except sqlite3.ProgrammingError:  # it is closed
+        return False
 
 
 class TransactionVerbs(Base):
@@ -55,13 +62,19 @@ class TransactionVerbs(Base):
     async def transaction(self, lease: ActivityLease) -> AsyncGenerator[SqliteTransaction]:
         """Open a transaction for one attempt; nobody else can write meanwhile.
 
-        Leaving it without an error commits if `finish` said `RECORDED`, else rolls back.
+        Leaving it without an error commits if `finish` said `RECORDED`, else rolls back. Within
+        it other verbs raise an error that is not retryable: they would wait for it.
         """
         del lease  # `finish` names it
         store = self._store
         async with store.transaction("transaction", self._terms) as (connection, tx):
             opened = SqliteTransaction(connection, tx, store.name)
-            yield opened
+            before = HELD.get()
+            HELD.set(store.board)
+            try:
+                yield opened
+            finally:
+                HELD.set(before)  # not `reset`: who leaves may be another task than who entered
             tx.is_wanted = opened.is_recorded
 
     async def enqueue_within(
@@ -78,7 +91,7 @@ class TransactionVerbs(Base):
                 f"{type(connection).__qualname__}"
             )
         store = self._store
-        if not connection.in_transaction:
+        if not _is_in_transaction(connection):
             raise ConfigurationError(
                 "enqueue_within: the connection is in no transaction; execute BEGIN IMMEDIATE first"
             )
@@ -97,7 +110,7 @@ class TransactionVerbs(Base):
             tx = Transaction(execute, self._terms)
             outcomes = enqueue(tx, messages)
             settle(tx)
-            tell_as_guest(tx)
+            store.tell_within(tx)
         except sqlite3.Error as error:
             raise translate("enqueue", error, store.name) from error
         return outcomes
