@@ -261,6 +261,13 @@ _PLAIN = ActivityOptions()
 def _or[T](asked: T | _Unset, otherwise: T) -> T:
     return otherwise if isinstance(asked, _Unset) else asked
 
+    def with_body(self, body: Callable[..., Coroutine[Any, Any, Any]]) -> Self:
+        """Return a copy that does something else when it is run: for tests."""
+        other = copy(self)
+        other._fn = body
+        other.is_async = True
+        return other
+
 
 class OrchestrationDef[**P, R](_Definition[P, R]):
     """A deterministic function that says what happens next; it outlives every process."""
