@@ -9,13 +9,14 @@ work was handed back.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import secrets
 import signal
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from types import FrameType
@@ -45,6 +46,7 @@ __all__ = ["EXIT_CONFIGURATION", "run_executor", "run_replayer"]
 _LOG = logging.getLogger("perdure.process")
 EXIT_CONFIGURATION = 2
 _HAND_BACK_SECONDS = 10.0
+SILENT_SECONDS = 30.0
 
 type Loader = Registry | Callable[[], Registry]
 
@@ -260,6 +262,17 @@ class _Process:
         """Say what it does at the moment."""
         return replace(info, busy=busy, draining=self.health.draining)
 
+    def beat(self) -> None:
+        """Note that the event loop turns.
+
+        If it does not for long, some call holds the interpreter and lets no Python run, the code
+        that would report it included. A thread outside of Python then writes where each thread is;
+        the liveness probe does the rest.
+        """
+        self.health.beat()
+        with suppress(ValueError, OSError, RuntimeError):  # no standard error to write to
+            faulthandler.dump_traceback_later(SILENT_SECONDS)
+
     async def until_stopped(
         self,
         run: Coroutine[None, None, None],
@@ -271,7 +284,7 @@ class _Process:
         """Run a dispatcher until a signal has drained it."""
         signalled = self._signalled()
         running = asyncio.create_task(run, name="perdure-dispatcher")
-        telling = asyncio.create_task(announcer.run(self.health.beat), name="perdure-announce")
+        telling = asyncio.create_task(announcer.run(self.beat), name="perdure-announce")
         stop = asyncio.create_task(signalled.get())
         _LOG.info("%s %s is up", self._role.value, self._settings.name)
         try:
@@ -298,6 +311,7 @@ class _Process:
                 task.cancel()
             await asyncio.gather(stop, telling, running, return_exceptions=True)
             await announcer.withdraw()
+            faulthandler.cancel_dump_traceback_later()
             _LOG.info("%s %s has stopped", self._role.value, self._settings.name)
 
 

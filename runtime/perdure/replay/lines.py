@@ -6,12 +6,13 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import CodeType, FrameType
 
-__all__ = ["is_internal", "line_of_caller", "stack_of", "stop_at"]
+__all__ = ["is_internal", "line_of_caller", "stack_of", "stack_of_waiting", "stop_at"]
 
 _INTERNAL = (f"{Path(asyncio.__file__).parent}{os.sep}", f"{Path(__file__).parent}{os.sep}")
 _PACKAGE = f"{Path(__file__).parent.parent}{os.sep}"
@@ -45,17 +46,30 @@ def line_of_caller() -> str:
 
 def stack_of(frame: FrameType | None) -> str:
     """Show the frames of user code from `frame` outwards, the innermost first; empty for none."""
-    found: list[str] = []
-    while frame is not None and len(found) <= _STACK_MAX:
-        code = frame.f_code
-        name = _shown.get(code)
-        if name is None:
-            name = _short(code)
-        if name is _LOOP:
-            break
-        if name and not code.co_filename.startswith(_PACKAGE):
-            found.append(f"{name}:{frame.f_lineno} in {code.co_name}")
+    frames: list[FrameType] = []
+    while frame is not None and _shown.get(frame.f_code) is not _LOOP:
+        frames.append(frame)
         frame = frame.f_back
+    return _stack(frames)
+
+
+def stack_of_waiting(coroutine: Any) -> str:
+    """Show where a suspended coroutine waits, and through which it got there, as `stack_of`."""
+    frames: list[FrameType] = []
+    while coroutine is not None and len(frames) < _FRAMES_MAX:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        if frame is not None:
+            frames.append(frame)
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+    return _stack(frames[::-1])
+
+
+def _stack(frames: Sequence[FrameType]) -> str:
+    found = [
+        f"{_short(frame.f_code)}:{frame.f_lineno} in {frame.f_code.co_name}"
+        for frame in frames
+        if _short(frame.f_code) and not frame.f_code.co_filename.startswith(_PACKAGE)
+    ]
     if len(found) > _STACK_MAX:
         found[_STACK_MAX:] = ["..."]
     return ", called by ".join(found)

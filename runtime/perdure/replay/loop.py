@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.errors import ForbiddenCallError, SpinningTurnError
 from perdure.replay.failures import failure_from
 from perdure.replay.futures import DurableFuture, DurableTask, DurableTimer, SoonHandle
-from perdure.replay.lines import is_internal, line_of_caller, stop_at
+from perdure.replay.lines import is_internal, line_of_caller, stack_of_waiting, stop_at
 from perdure.replay.surface import ForbiddingLoop
 
 if TYPE_CHECKING:
@@ -144,10 +144,8 @@ class DeterministicLoop(ForbiddingLoop):
         task = getattr(handle._callback, "__self__", None)  # noqa: SLF001  as above
         place = ""
         if isinstance(task, DurableTask):
-            frames = task.get_stack(limit=1)
-            if frames:
-                frame = frames[-1]
-                place = f" (now at {frame.f_code.co_filename}:{frame.f_lineno})"
+            lines = stack_of_waiting(task.get_coro())
+            place = f" (now at {lines})" if lines else ""
         return (
             f"instance {self._engine.instance!r}: a turn does not come to rest{place}: its tasks "
             "wake one another without awaiting an activity, a timer or an event. A loop of "
