@@ -254,19 +254,19 @@ class Activity[**P, R](_Definition[P, R]):
             )
         return other
 
-
-_PLAIN = ActivityOptions()
-
-
-def _or[T](asked: T | _Unset, otherwise: T) -> T:
-    return otherwise if isinstance(asked, _Unset) else asked
-
     def with_body(self, body: Callable[..., Coroutine[Any, Any, Any]]) -> Self:
         """Return a copy that does something else when it is run: for tests."""
         other = copy(self)
         other._fn = body
         other.is_async = True
         return other
+
+
+_PLAIN = ActivityOptions()
+
+
+def _or[T](asked: T | _Unset, otherwise: T) -> T:
+    return otherwise if isinstance(asked, _Unset) else asked
 
 
 class OrchestrationDef[**P, R](_Definition[P, R]):
