@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
@@ -242,6 +242,8 @@ class Starting(ClientBase):
         limit: str | None = None,
     ) -> Message:
         self._waiting.expect(instance)
+        if attributes is not None:
+            body = replace(body, attributes=attributes)  # for its code to read
         return Message(
             instance,
             RecordKind.STARTED,

@@ -264,6 +264,7 @@ def _start(action: StartChild | StartDetached, parent: ParentLink | None) -> Mes
         parent=parent,
         priority=options.priority,
         timeout=options.timeout,
+        attributes=options.attributes,
     )
     return Message(
         action.instance,

@@ -257,7 +257,7 @@ class Activity[**P, R](_Definition[P, R]):
     def with_body(self, body: Callable[..., Coroutine[Any, Any, Any]]) -> Self:
         """Return a copy that does something else when it is run: for tests."""
         other = copy(self)
-        other._fn = body
+        other._fn = body  # noqa: SLF001  a copy of this very object
         other.is_async = True
         return other
 

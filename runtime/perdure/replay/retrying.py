@@ -33,13 +33,13 @@ async def call_with_retry(
     Raises:
         ActivityError: what the last attempt failed with.
     """
-    began, attempts = ctx.now(), 0
+    began, attempts = ctx.engine.now, 0
     while True:
         try:
             return await attempt()
         except ActivityError as error:
             attempts += 1
-            wait = _wait(retry, attempts, ctx.now() - began, error.failure)
+            wait = _wait(retry, attempts, ctx.engine.now - began, error.failure)
             if wait is None:
                 raise
             if retry.jitter:
