@@ -263,6 +263,17 @@ async def test_the_schema_is_made_and_checked(cli: Cli, database_url: str) -> No
     after = await cli("db", "status", "--database-url", database_url, "-o", "json")
     assert after.code == ExitCode.OK
     assert json.loads(after.out)["isCurrent"] is True
+    checked = await cli("db", "check", "--database-url", database_url)
+    assert (checked.code, checked.out) == (
+        ExitCode.OK,
+        "Schema perdure is as this release makes it\n",
+    )
+
+
+async def test_what_was_changed_by_hand_is_found(cli: Cli, database_url: str) -> None:
+    before = await cli("db", "check", "--database-url", database_url, "-o", "json")
+    assert before.code == ExitCode.UNREACHABLE
+    assert "table instance" in json.loads(before.out)["missing"]
 
 
 async def test_a_data_file_is_sent_whole(cli: Cli, served: str, tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ app.add_typer(_event, name="event", rich_help_panel=_STEER)
 _db = typer.Typer(no_args_is_help=True, help="Make and check the schema of the database.")
 _add(_db, "migrate", databases.migrate)
 _add(_db, "status", databases.status)
+_add(_db, "check", databases.check)
 app.add_typer(_db, name="db", rich_help_panel=_SERVE)
 
 

@@ -5,13 +5,23 @@ function each and are applied whenever their text has changed. All of it happens
 under one lock, so that any number of processes may migrate at once: one works, the others find it
 done. A schema that a newer release has migrated is refused.
 
+Processes work on meanwhile, of the last release too: a migration adds, and takes nothing away that
+they use. A lock that is not had within seconds is given up, with the whole transaction, and tried
+for again a little later: whoever waits for a lock on a table holds up all who come after.
+
+`check` asks not what was applied, but what is there: it makes the schema anew beside the one in
+use, in a transaction that is rolled back, and compares the two.
+
 The files name no schema: the transaction's search path does, and every function is created
 `set search_path from current`, which ties it to that schema whatever its caller's path is.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import random
+import secrets
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -20,6 +30,7 @@ import asyncpg
 
 from perdure.errors import ConfigurationError
 from perdure.providers.postgres.calls import quote_identifier
+from perdure.providers.postgres.catalogs import read_catalog
 from perdure.providers.postgres.errors import translate
 
 if TYPE_CHECKING:
@@ -28,10 +39,22 @@ if TYPE_CHECKING:
 
     from perdure.providers.postgres.connections import Connection
 
-__all__ = ["GROUP_ROLES", "MigrationReport", "SchemaStatus", "migrate", "status"]
+__all__ = [
+    "GROUP_ROLES",
+    "MigrationReport",
+    "SchemaDrift",
+    "SchemaStatus",
+    "check",
+    "migrate",
+    "status",
+]
 
 SERVER_VERSION_MIN = 14
 GROUP_ROLES = ("perdure_executor", "perdure_replay", "perdure_client", "perdure_admin")
+
+_LOCK_SECONDS = 3
+_TRIES_MAX = 20
+_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +92,23 @@ class SchemaStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaDrift:
+    """How what is in a schema differs from what this release makes; sorted."""
+
+    schema: str
+    missing: tuple[str, ...]
+    """What this release makes and is not there."""
+    unexpected: tuple[str, ...]
+    """What is there and this release does not make: an index of your own, perhaps."""
+    different: tuple[str, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """True when everything is there, as it should be; more may be there."""
+        return not self.missing and not self.different
+
+
+@dataclass(frozen=True, slots=True)
 class _Script:
     name: str
     text: str
@@ -97,12 +137,52 @@ async def migrate(url: str, *, schema: str = "perdure", roles: bool = True) -> M
     """
     connection = await _connect(url)
     try:
+        for _ in range(_TRIES_MAX - 1):
+            try:
+                async with connection.transaction():
+                    return await _migrate(connection, schema, roles=roles)
+            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                await asyncio.sleep(_PAUSE_SECONDS * (0.5 + random.random()))  # noqa: S311  no secret
         async with connection.transaction():
             return await _migrate(connection, schema, roles=roles)
     except (asyncpg.PostgresError, OSError) as error:
         raise translate("migrate", error) from error
     finally:
         await connection.close()
+
+
+async def check(url: str, *, schema: str = "perdure") -> SchemaDrift:
+    """Compare what is in a schema with what this release makes; changes nothing.
+
+    Needs a login that may create a schema in the database.
+    """
+    connection = await _connect(url)
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await _lock(connection, schema)
+            await _enter(connection, schema)
+            found = await read_catalog(connection, schema)
+            fresh = f"perdure_check_{secrets.token_hex(8)}"
+            await connection.execute(f"create schema {quote_identifier(fresh)}")
+            await _enter(connection, fresh)
+            await _install(connection, 0, {})
+            expected = await read_catalog(connection, fresh)
+        finally:
+            await transaction.rollback()
+    except (asyncpg.PostgresError, OSError) as error:
+        raise translate("check", error) from error
+    finally:
+        await connection.close()
+    return SchemaDrift(
+        schema=schema,
+        missing=tuple(sorted(expected.keys() - found.keys())),
+        unexpected=tuple(sorted(found.keys() - expected.keys())),
+        different=tuple(
+            sorted(name for name, text in expected.items() if found.get(name, text) != text)
+        ),
+    )
 
 
 async def status(url: str, *, schema: str = "perdure") -> SchemaStatus:
@@ -143,8 +223,8 @@ async def _connect(url: str) -> Connection:
 
 
 async def _migrate(connection: Connection, schema: str, *, roles: bool) -> MigrationReport:
-    key = int.from_bytes(hashlib.sha256(f"perdure {schema}".encode()).digest()[:8], signed=True)
-    await connection.execute("select pg_advisory_xact_lock($1)", key)
+    await _lock(connection, schema)
+    await connection.execute(f"set local lock_timeout = '{_LOCK_SECONDS}s'")
     exists = await connection.fetchval("select 1 from pg_namespace where nspname = $1", schema)
     if not exists:
         await connection.execute(f"create schema {quote_identifier(schema)}")
@@ -156,6 +236,28 @@ async def _migrate(connection: Connection, schema: str, *, roles: bool) -> Migra
             f"The schema {schema!r} is at migration {version}, this release knows "
             f"{migrations[-1].number}: install the release that migrated it, or a newer one."
         )
+    pending, changed = await _install(connection, version, digests)
+    granted = await _grant(connection, digests, anew=bool(pending or changed)) if roles else False
+    return MigrationReport(
+        schema=schema,
+        version=migrations[-1].number,
+        applied=tuple(script.name for script in pending),
+        replaced=tuple(script.name for script in changed),
+        roles=granted,
+    )
+
+
+async def _lock(connection: Connection, schema: str) -> None:
+    """Wait until nobody else migrates this schema; let nobody until the transaction ends."""
+    key = int.from_bytes(hashlib.sha256(f"perdure {schema}".encode()).digest()[:8], signed=True)
+    await connection.execute("select pg_advisory_xact_lock($1)", key)
+
+
+async def _install(
+    connection: Connection, version: int, digests: dict[str, str]
+) -> tuple[Sequence[_Script], Sequence[_Script]]:
+    """Apply what is newer than `version` and differs from `digests`, where the path leads."""
+    migrations = _scripts("migrations")
     if version == 0:
         await connection.execute(_script("bookkeeping.sql").text)
     pending = [script for script in migrations if script.number > version]
@@ -170,14 +272,7 @@ async def _migrate(connection: Connection, schema: str, *, roles: bool) -> Migra
     for script in changed:
         await connection.execute(script.text)
         await _remember(connection, script)
-    granted = await _grant(connection, digests, anew=bool(pending or changed)) if roles else False
-    return MigrationReport(
-        schema=schema,
-        version=migrations[-1].number,
-        applied=tuple(script.name for script in pending),
-        replaced=tuple(script.name for script in changed),
-        roles=granted,
-    )
+    return pending, changed
 
 
 async def _grant(connection: Connection, digests: dict[str, str], *, anew: bool) -> bool:
