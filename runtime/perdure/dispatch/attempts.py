@@ -47,7 +47,7 @@ from perdure.dispatch.failures import (
     timed_out,
     where,
 )
-from perdure.dispatch.transactions import is_transactional_refused, run_in_transaction
+from perdure.dispatch.transactions import run_in_transaction
 from perdure.dispatch.verdicts import Decision, Verdict
 from perdure.model.failure import Failure, FailureCategory
 from perdure.providers.administration import TransactionProvider
@@ -138,28 +138,19 @@ class Attempt:
         try:
             arguments = activity.decode_arguments(self.leased.input)
         except Exception as error:  # noqa: BLE001  types are user code, too
-            self._refuse(_unreadable(error))
+            self._decide(ActivityFailed(_unreadable(error)))
+            self._body_ended()
             return
         timeout, options = self.leased.timeout, self.leased.options
         if timeout is not None:
             self._timer = self._loop.call_later(timeout.total_seconds(), self._time_out, timeout)
         if options is not None and options.heartbeat_timeout is not None:
             self._feel_pulse(options.heartbeat_timeout)
-        if activity.transactional:
-            refused = is_transactional_refused(activity.name, is_async=activity.is_async)
-            if refused is not None:
-                self._refuse(refused)
-                return
         if activity.is_async:
             self._task = self._loop.create_task(self._coroutine(arguments))
             self._task.add_done_callback(self._task_done)
         else:
             self._around.bodies.submit(copy_context(), lambda: self._in_thread(arguments))
-
-    def _refuse(self, failure: Failure) -> None:
-        """End before the body began."""
-        self._decide(ActivityFailed(failure))
-        self._body_ended()
 
     # ------------------------------------------------------------------ from outside
 

@@ -30,7 +30,7 @@ from perdure.providers.work import (
     FinishOutcome,
 )
 
-__all__ = ["is_transactional_refused", "run_in_transaction"]
+__all__ = ["run_in_transaction"]
 
 _LOG = logging.getLogger("perdure.activities")
 
@@ -45,16 +45,6 @@ class _NotRecordedError(Exception):
 
 class _BodyRaisedError(Exception):
     """The body raised `__cause__`: told apart from what storage raises."""
-
-
-def is_transactional_refused(name: str, *, is_async: bool) -> Failure | None:
-    """Say why an activity cannot run in a transaction whatever storage is; None if it can."""
-    if is_async:
-        return None
-    return _refused(
-        f"activity {name!r} is transactional and must be `async def`: the connection belongs to "
-        "the executor's event loop, and a sync body runs in another thread"
-    )
 
 
 def _refused(message: str) -> Failure:
