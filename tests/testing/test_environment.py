@@ -1,0 +1,188 @@
+"""The test kit: what it runs, what it finds, what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from perdure import (
+    ActivityError,
+    OrchestrationContext,
+    OrchestrationError,
+    Retry,
+    activity,
+    orchestration,
+)
+from perdure.errors import PayloadError
+from perdure.testing import Environment, RunParkedError, StalledError
+
+CHARGED: list[str] = []
+
+
+@activity
+def charge(order: str, cents: int = 100) -> str:
+    CHARGED.append(order)
+    return f"receipt of {order}: {cents}"
+
+
+@activity(retry=Retry(max_attempts=3, initial=timedelta(minutes=1)))
+async def ship(receipt: str) -> str:
+    return f"parcel for {receipt}"
+
+
+@orchestration
+async def checkout(ctx: OrchestrationContext, order: str) -> str:
+    try:
+        async with asyncio.timeout(24 * 3600):
+            await ctx.wait_event("approved")
+    except TimeoutError:
+        return "nobody approved"
+    return await ship(await charge(order))
+
+
+async def test_a_day_passes_at_once(orch: Environment) -> None:
+    began, clock = orch.now, time.perf_counter()
+    run = await orch.start(checkout, "7")
+    assert await run.result() == "nobody approved"
+    assert orch.now - began >= timedelta(days=1)
+    assert time.perf_counter() - clock < 5
+
+
+async def test_events_and_activities(orch: Environment) -> None:
+    run = await orch.start(checkout, "7")
+    await orch.advance(hours=23)
+    await run.raise_event("approved")
+    assert await run.result() == "parcel for receipt of 7: 100"
+    assert await run.scheduled(charge) == [{"order": "7"}]
+    assert orch.calls(ship) == [{"receipt": "receipt of 7: 100"}]
+
+
+def test_a_test_need_not_be_async(orch: Environment) -> None:
+    assert orch.run(checkout, "7") == "nobody approved"
+
+
+async def test_a_mock_takes_the_place_of_a_body(orch: Environment) -> None:
+    CHARGED.clear()
+    orch.mock(charge, returns="free")
+    orch.mock(ship, raises=ConnectionError("no van"), times=2)
+    run = await orch.start(checkout, "8")
+    await run.raise_event("approved")
+    assert await run.result() == "parcel for free"
+    assert CHARGED == []
+    assert len(orch.calls(ship)) == 3
+
+
+async def test_a_mock_that_fails_for_good_fails_the_run(orch: Environment) -> None:
+    orch.mock(charge, raises=ValueError("declined"))
+    run = await orch.start(checkout, "9")
+    await run.raise_event("approved")
+    with pytest.raises(OrchestrationError, match="declined"):
+        await run.result()
+
+
+def test_a_mock_is_held_to_the_signature(orch: Environment) -> None:
+    with pytest.raises(PayloadError, match="charge"):
+        orch.mock(charge, returns=5)
+    with pytest.raises(TypeError, match=r"order, cents"):
+        orch.mock(charge, by=lambda order: order)
+    with pytest.raises(TypeError, match="exactly one"):
+        orch.mock(charge, returns="x", raises=ValueError)
+    orch.mock(charge, by=lambda order, cents: f"{order}{cents}")
+
+
+@orchestration
+async def waits(ctx: OrchestrationContext) -> str:
+    return str(await ctx.wait_event("never"))
+
+
+async def test_who_waits_in_vain_is_told_what_for_and_where(orch: Environment) -> None:
+    run = await orch.start(waits)
+    with pytest.raises(StalledError, match=r"event 'never', at .*test_environment.py:\d+"):
+        await run.result()
+
+
+async def test_a_result_may_be_waited_for_so_long_only(orch: Environment) -> None:
+    run = await orch.start(checkout, "7")
+    with pytest.raises(StalledError, match=r"for a timer until .*\n?.*event 'approv"):
+        await run.result(timeout=timedelta(hours=1))
+
+
+COUNTER: list[int] = []
+
+
+@orchestration
+async def fickle(_ctx: OrchestrationContext) -> str:
+    COUNTER.append(1)
+    await charge(f"order {len(COUNTER)}")
+    return "done"
+
+
+def test_code_that_decides_differently_is_found_at_once() -> None:
+    with Environment() as orch, pytest.raises(RunParkedError, match="Nondeterminism"):
+        orch.run(fickle)
+
+
+def test_a_parked_run_that_nobody_looked_at_fails_the_test() -> None:
+    orch = Environment()
+
+    async def begin() -> None:
+        run = await orch.start(fickle)
+        await run.status()
+
+    orch.wait(begin())
+    with pytest.raises(RunParkedError, match="fickle"):
+        orch.close()
+
+
+@pytest.mark.every_crash_point
+async def test_a_crash_at_any_write_loses_nothing(orch: Environment) -> None:
+    run = await orch.start(checkout, "7")
+    await run.raise_event("approved")
+    assert await run.result() == "parcel for receipt of 7: 100"
+    assert len(await run.scheduled(charge)) == 1
+
+
+async def test_doubled_deliveries_change_nothing(orch: Environment) -> None:
+    orch.duplicate_delivery()
+    run = await orch.start(checkout, "7")
+    await run.raise_event("approved")
+    assert await run.result() == "parcel for receipt of 7: 100"
+    assert len(orch.calls(charge)) == 1
+
+
+async def test_time_goes_to_the_next_timer(orch: Environment) -> None:
+    run = await orch.start(checkout, "7")
+    await run.status()
+    began = orch.now
+    assert await orch.advance_to_next() - began > timedelta(hours=23)
+    assert (await run.status()).status.is_terminal
+
+
+async def test_a_golden_history(orch: Environment, tmp_path: Path) -> None:
+    run = await orch.start(checkout, "7")
+    await run.result()
+    golden = tmp_path / "golden.jsonl"
+    with pytest.raises(AssertionError, match="--update-golden"):
+        await run.assert_history(golden)
+    golden.write_text('{"kind": "OrchestrationStarted"}\n')
+    with pytest.raises(AssertionError, match="TimerFired"):
+        await run.assert_history(golden)
+
+
+@orchestration
+async def fails(_ctx: OrchestrationContext) -> str:
+    try:
+        return await charge("x")
+    except ActivityError as error:
+        return f"caught {error.failure.type if error.failure else ''}"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_what_happens_may_be_drawn(seed: int) -> None:
+    with Environment(seed=seed) as orch:
+        orch.mock(charge, raises=KeyError("x"))
+        assert orch.run(fails) == "caught KeyError"
