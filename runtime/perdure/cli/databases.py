@@ -10,11 +10,28 @@ import typer
 from perdure.cli.connection import DatabaseUrlOption, SchemaOption, database_url
 from perdure.cli.exits import ExitCode
 from perdure.cli.output import Output, OutputOption, print_document, warn
+from perdure.errors import ConfigurationError
+from perdure.providers.opening import is_sqlite, open_provider
 from perdure.providers.postgres import check as check_schema
 from perdure.providers.postgres import migrate as migrate_schema
 from perdure.providers.postgres import status as schema_status
 
 __all__ = ["check", "migrate", "status"]
+
+
+async def _open(url: str) -> None:
+    async with open_provider(url):
+        pass
+
+
+def _postgres_url(given: str | None) -> str:
+    url = database_url(given)
+    if is_sqlite(url):
+        raise ConfigurationError(
+            "this asks a schema of Postgres; a SQLite file is brought to what this release needs "
+            "whenever it is opened"
+        )
+    return url
 
 
 def migrate(
@@ -37,7 +54,12 @@ def migrate(
     Examples:
         perdure db migrate --database-url postgresql://admin@db.test/shop
     """
-    report = asyncio.run(migrate_schema(database_url(url), schema=schema, roles=roles))
+    target = database_url(url)
+    if is_sqlite(target):
+        asyncio.run(_open(target))
+        typer.echo("The tables are what this release needs: opening a SQLite file sees to it")
+        return
+    report = asyncio.run(migrate_schema(target, schema=schema, roles=roles))
     if output in {Output.JSON, Output.YAML}:
         document = {
             "schema": report.schema,
@@ -69,7 +91,7 @@ def status(
     Examples:
         perdure db status -o json
     """
-    found = asyncio.run(schema_status(database_url(url), schema=schema))
+    found = asyncio.run(schema_status(_postgres_url(url), schema=schema))
     if output in {Output.JSON, Output.YAML}:
         document = {
             "schema": found.schema,
@@ -105,7 +127,7 @@ def check(
     Examples:
         perdure db check
     """
-    drift = asyncio.run(check_schema(database_url(url), schema=schema))
+    drift = asyncio.run(check_schema(_postgres_url(url), schema=schema))
     kinds = {"missing": drift.missing, "different": drift.different, "unexpected": drift.unexpected}
     if output in {Output.JSON, Output.YAML}:
         document = {
