@@ -57,7 +57,7 @@ async def test_a_client_connects_to_a_file(tmp_path: Path) -> None:
         SqliteProvider(tmp_path / "perdure.db") as provider,
         LocalRuntime(provider, Registry().add(greet, hello)) as runtime,
     ):
-        handle = runtime.client.handle("a", result_type=str)
+        handle = runtime.client.get_handle("a", result_type=str)
         assert await handle.result(timeout=20) == "Hello, Ada!"
 
 
