@@ -18,7 +18,7 @@ set enable_bitmapscan = off set enable_sort = off set jit = off
 as $$
 declare
   v_mine text[] := array(
-    select s.id from session s where s.owner = p_executor and s.lease_until > p_now
+    select s.id from session s where s.owner = p_executor and (s.lease_until - p_now) > interval '0'
   );
   v_row record;
   v_session session;

@@ -54,7 +54,8 @@ begin
       v_tags := v_tags || let_go_v1(v_now, v_expired);
     end if;
     v_sessions := array(
-      select s.id from session s where s.owner = p_executor and s.lease_until > v_now
+      select s.id from session s
+       where s.owner = p_executor and (s.lease_until - v_now) > interval '0'
     );
     v_kinds := v_kinds || session_kinds_v1(
       p_tags, p_names, v_sessions, cardinality(v_sessions) < p_session_limit

@@ -9,7 +9,14 @@ as $$
 begin
   return let_go_v1(
     coalesce(p_now, clock_timestamp()),
-    array(select s.id from session s where s.owner = p_executor order by s.id for update)
+    array(
+      select s.id
+        from unnest(owned_sessions_v1(p_executor)) u(id)
+       cross join lateral (
+         select * from session s where s.id = u.id offset 0 for update
+       ) s
+       where s.owner = p_executor
+    )
   );
 end
 $$;

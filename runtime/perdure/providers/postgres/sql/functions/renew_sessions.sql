@@ -13,20 +13,23 @@ as $$
 declare
   v_now timestamptz := coalesce(p_now, clock_timestamp());
   v_idle text[];
+  v_tids tid[];
 begin
   perform set_config('synchronous_commit', 'off', true);
   select array_agg(s.id order by s.id) filter (where s.is_used),
+         array_agg(s.tid) filter (where s.is_used),
          array_agg(s.id) filter (where not s.is_used)
-    into sessions, v_idle
+    into sessions, v_tids, v_idle
     from (
-      select s.id, s.active > v_now - p_idle as is_used
-        from session s
+      select s.id, s.tid, s.active > v_now - p_idle as is_used
+        from unnest(owned_sessions_v1(p_executor)) u(id)
+       cross join lateral (
+         select s.ctid as tid, s.* from session s where s.id = u.id offset 0 for update
+       ) s
        where s.owner = p_executor and s.lease_until > v_now
-       order by s.id
-         for update
     ) s;
   sessions := coalesce(sessions, '{}');
-  update session set lease_until = v_now + p_lease where id = any (sessions);
+  update session set lease_until = v_now + p_lease where ctid = any (v_tids);
   tags := case when v_idle is null then '{}' else let_go_v1(v_now, v_idle) end;
 end
 $$;

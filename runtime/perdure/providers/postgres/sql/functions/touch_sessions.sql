@@ -9,7 +9,7 @@ as $$
      set active = p_now
    where ctid = any (array(
            select s.ctid from session s
-            where s.id = any (p_sessions) and s.lease_until > p_now
+            where s.id = any (p_sessions) and (s.lease_until - p_now) > interval '0'
               for no key update skip locked
          ))
 $$;
