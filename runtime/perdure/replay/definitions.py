@@ -33,6 +33,7 @@ from perdure.replay.checks import (
     checked_tag,
     checked_timeout,
 )
+from perdure.replay.classes import run_of
 from perdure.replay.current import CURRENT, forbid_in_collector
 from perdure.replay.signature import Signature, locals_of_caller
 from perdure.replay.versions import check_version
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from perdure.model.policy import Retry
+    from perdure.replay.classes import Runnable
     from perdure.replay.context import OrchestrationContext
     from perdure.replay.futures import OperationHandle
 
@@ -482,19 +484,23 @@ class _OrchestrationDecorator:
     def __init__(self, name: str | None, version: str) -> None:
         self._name, self._version = name, version
 
+    @overload
     def __call__[**P, R](
         self, fn: Callable[Concatenate[OrchestrationContext, P], Coroutine[Any, Any, R]], /
-    ) -> OrchestrationDef[P, R]:
+    ) -> OrchestrationDef[P, R]: ...
+    @overload
+    def __call__[**P, R](self, fn: Callable[[], Runnable[P, R]], /) -> OrchestrationDef[P, R]: ...
+    def __call__(self, fn: Callable[..., Any], /) -> OrchestrationDef[..., Any]:
         """Define the orchestration."""
-        return OrchestrationDef(
-            fn, name=self._name, version=self._version, locals_=locals_of_caller(1)
-        )
+        return _orchestration(fn, self._name, self._version, locals_of_caller(1))
 
 
 @overload
 def orchestration[**P, R](
     fn: Callable[Concatenate[OrchestrationContext, P], Coroutine[Any, Any, R]], /
 ) -> OrchestrationDef[P, R]: ...
+@overload
+def orchestration[**P, R](cls: Callable[[], Runnable[P, R]], /) -> OrchestrationDef[P, R]: ...
 @overload
 def orchestration(
     *, name: str | None = None, version: str = "1.0.0"
@@ -506,10 +512,10 @@ def orchestration(
     name: str | None = None,
     version: str = "1.0.0",
 ) -> OrchestrationDef[..., Any] | _OrchestrationDecorator:
-    """Make an async function an orchestration.
+    """Make an async function, or a class with such a method `run`, an orchestration.
 
     Args:
-        fn: Takes an `OrchestrationContext` first.
+        fn: Takes an `OrchestrationContext` first. For classes see `perdure.replay.classes`.
         name: What histories call it; by default the function's name.
         version: Semantic version. A running instance goes on with the version it started with.
 
@@ -518,7 +524,17 @@ def orchestration(
     """
     if fn is None:
         return _OrchestrationDecorator(name, version)
-    return OrchestrationDef(fn, locals_=locals_of_caller(1))
+    return _orchestration(fn, name, version, locals_of_caller(1))
+
+
+def _orchestration(
+    fn: Callable[..., Any], name: str | None, version: str, locals_: Mapping[str, Any]
+) -> OrchestrationDef[..., Any]:
+    """Define an orchestration by a function or a class."""
+    if inspect.isclass(fn):
+        name = fn.__name__ if name is None else name
+        fn = run_of(fn, locals_)
+    return OrchestrationDef(fn, name=name, version=version, locals_=locals_)
 
 
 # ----------------------------------------------------------------- reading functions

@@ -1,6 +1,6 @@
 """What checkers infer for users: this file is checked, never run."""
 
-# ruff: noqa: ARG001  every orchestration takes a context
+# ruff: noqa: ARG001, ARG002  every orchestration takes a context
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from perdure import (
     current,
     orchestration,
 )
+from perdure.replay.classes import event, query, update
 
 
 @dataclass
@@ -158,6 +159,37 @@ async def keeper(ctx: OrchestrationContext) -> None:
     assert_type(summed(), int)
     assert_type(await add("a", times=2), list[str])
     assert_type(drop("a"), bool)
+
+
+class Cart:
+    async def run(self, ctx: OrchestrationContext, owner: str, *, note: str = "") -> int:
+        assert_type(await self.add("x"), int)
+        assert_type(self.count(), int)
+        return 0
+
+    @query
+    def count(self) -> int:
+        return 0
+
+    @update
+    async def add(self, line: str) -> int:
+        return len(line)
+
+    @add.validator
+    def check(self, line: str) -> None: ...
+
+    @event(name="paid")
+    def on_paid(self, amount: int) -> None: ...
+
+
+cart = orchestration(Cart)
+cart_2 = orchestration(version="2.0.0")(Cart)
+
+
+@orchestration
+async def shop(ctx: OrchestrationContext) -> None:
+    assert_type(await cart("bob", note="x"), int)
+    assert_type(await cart_2("bob"), int)
 
 
 def definitions() -> None:
