@@ -20,7 +20,7 @@ from perdure.providers.postgres.rows import Sorted, message_row, result_row
 from perdure.providers.work import FinishOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from datetime import datetime
     from typing import Any, TypeGuard
 
@@ -60,10 +60,12 @@ class PostgresTransaction:
 
         From here on the instance is locked until the end of the transaction: do it last.
         """
-        call = self._connection.fetch(
-            self._calls.finish_activities, [result_row(result)], self._now
+        (answer,) = await _translating(
+            "finish_activities",
+            lambda: self._connection.fetch(
+                self._calls.finish_activities, [result_row(result)], self._now
+            ),
         )
-        (answer,) = await _translating("finish_activities", call)
         self.is_recorded = bool(answer["outcomes"][0])
         self.is_due = bool(answer["is_due"])
         return FinishOutcome.RECORDED if self.is_recorded else FinishOutcome.LOST
@@ -83,14 +85,14 @@ class TransactionVerbs(Base):
         """
         del lease  # `finish` names it
         self._board.check()
-        connection = await _translating("transaction", self._connections.connect())
+        connection = await _translating("transaction", self._connections.connect)
         try:
             opened = PostgresTransaction(connection, self._calls, self._now())
             inner = connection.transaction()
-            await _translating("transaction", inner.start())
+            await _translating("transaction", inner.start)
             yield opened
             if opened.is_recorded:
-                await _translating("commit", inner.commit())
+                await _translating("commit", inner.commit)
                 if opened.is_due:
                     self._board.post(("t",))
         finally:
@@ -153,8 +155,8 @@ def _is_in_transaction(connection: Connection) -> bool:
         return False
 
 
-async def _translating[T](operation: str, call: Awaitable[T]) -> T:
+async def _translating[T](operation: str, call: Callable[[], Awaitable[T]]) -> T:
     try:
-        return await call
+        return await call()
     except _FAILURES as error:
         raise translate(operation, error) from error
