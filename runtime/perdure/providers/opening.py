@@ -66,10 +66,10 @@ def open_provider(
         ConfigurationError: The URL can name no storage.
     """
     if is_sqlite(url):
-        from perdure.providers.sqlite import MemoryStore, SqliteProvider  # noqa: PLC0415
+        from perdure.providers.sqlite import MemoryStore, SqliteProvider  # noqa: PLC0415  as said above
 
         path = sqlite_path(url)
         return SqliteProvider(MemoryStore() if path is None else path)
-    from perdure.providers.postgres import PostgresProvider  # noqa: PLC0415
+    from perdure.providers.postgres import PostgresProvider  # noqa: PLC0415  as said above
 
     return PostgresProvider(url, schema=schema, application_name=application_name)
