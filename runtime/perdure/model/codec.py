@@ -5,7 +5,7 @@ text that nobody looks into. Types decide both ways: a dataclass, pydantic model
 `NamedTuple`, enum, union, generic, date, `Decimal`, `UUID` or `bytes` (base64) comes back as what
 it was. Nothing is ever pickled, and nothing is silently changed: a value that does not fit its
 declared type, a NaN, a lone surrogate or a payload over the limit is a `PayloadError` where it is
-made, not a surprise where it is read.
+made, not a surprise where it is read: see `perdure.model.faithful`.
 
 Building the converter of a type costs milliseconds, using it less than a microsecond: so they are
 kept, one per type, for as long as the process lives.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from functools import partial
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +24,13 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from perdure.errors import PayloadError
 from perdure.model.failure import Failure, FailureCategory
+from perdure.model.faithful import (
+    difference,
+    has_aliases,
+    holds_lost_number,
+    promises_only_json,
+    says_all,
+)
 from perdure.model.ids import InstanceId, JsonText, OperationId
 from perdure.model.records import (
     CarriedEvent,
@@ -34,7 +42,7 @@ from perdure.model.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "PAYLOAD_BYTES_MAX",
@@ -71,6 +79,7 @@ _DIGIT = re.compile(rb"[0-9]")
 _UNSUSPICIOUS_BYTES = _DEPTH_MAX
 """Shorter data can be neither too deep nor too long a number."""
 
+_LOST_NUMBER = "holds a NaN or an infinite number, which JSON cannot carry; use None"
 _UNTYPED: Any = object()
 EXACT: frozenset[Any] = frozenset({str, int, bool})
 """Types whose values, if of exactly that type, need no converter: a microsecond saved each."""
@@ -81,6 +90,17 @@ def alone(as_type: Any) -> Any:
     return GenericAlias(tuple, (as_type,))
 
 
+def reader(adapter: TypeAdapter[Any]) -> Callable[[str], Any]:
+    """Return what reads a type's JSON.
+
+    Models are written by the names of their fields. So where one has aliases, both are read.
+    """
+    read = adapter.validator.validate_json
+    if has_aliases(adapter.core_schema):
+        return partial(read, by_alias=True, by_name=True)
+    return read
+
+
 class _Adapter:
     """Both directions for one type.
 
@@ -88,7 +108,7 @@ class _Adapter:
     dataclass does not; such a type travels inside a one-tuple, whose brackets are cut off.
     """
 
-    __slots__ = ("_serialize", "_validate", "_wrapped")
+    __slots__ = ("_delicate", "_only_json", "_serialize", "_validate", "_wrapped")
 
     def __init__(self, as_type: Any) -> None:
         self._wrapped = False
@@ -101,7 +121,9 @@ class _Adapter:
             self._wrapped = True
         # The adapter's own methods of these names pass a dozen defaults on: twice the time.
         self._serialize = adapter.serializer.to_json
-        self._validate = adapter.validator.validate_json
+        self._validate = reader(adapter)
+        self._delicate = not says_all(adapter.core_schema)
+        self._only_json = promises_only_json(adapter.core_schema)
 
     def dump(self, value: object) -> bytes:
         if self._wrapped:
@@ -112,6 +134,29 @@ class _Adapter:
         if self._wrapped:
             return self._validate(f"[{text}]")[0]
         return self._validate(text)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing that `fault` could find."""
+        return not (self._delicate or self._only_json)
+
+    def fault(self, value: object, text: str) -> str | None:
+        """Say how the value would not come back as it was; None: it would."""
+        if self._delicate:
+            try:
+                found = self.load(text)
+            except ValidationError as error:
+                told: str | None = f"could not be read back: {first_problem(error)}"
+            else:
+                differing = difference(value, found, only_json=self._only_json)
+                told = differing and f"would not come back as it was: {differing}"
+            if told is None and not self._only_json:
+                return None
+        elif not self._only_json:
+            return None
+        else:
+            told = None
+        return _LOST_NUMBER if "null" in text and holds_lost_number(value) else told
 
 
 _adapters: dict[Any, _Adapter] = {}
@@ -140,6 +185,11 @@ def _build(as_type: Any) -> _Adapter:
         raise PayloadError(msg) from error
 
 
+def is_kept(as_type: Any) -> bool:
+    """Tell whether every value of a type comes back as it was, by the type alone."""
+    return as_type in EXACT or _adapter(as_type).is_plain
+
+
 def prepare(as_type: Any) -> None:
     """Build the converter of a type ahead of its first use.
 
@@ -153,7 +203,8 @@ def encode(value: object, as_type: Any = _UNTYPED, *, what: str = "value") -> Js
     """Encode to compact JSON, by `as_type` or else by the value's own type.
 
     Raises:
-        PayloadError: `what` does not fit the type, has no JSON form, or is too large.
+        PayloadError: `what` does not fit the type, has no JSON form, would not come back as it
+            was, or is too large.
     """
     try:
         if type(value) is as_type and as_type in EXACT:
@@ -164,7 +215,17 @@ def encode(value: object, as_type: Any = _UNTYPED, *, what: str = "value") -> Js
             data = _adapter(as_type).dump(value)
     except (PydanticSerializationError, UnicodeEncodeError, ValueError, TypeError) as error:
         raise PayloadError(_unencodable(what, value, as_type, error)) from error
-    return checked(data, what)
+    text = checked(data, what)
+    if as_type in EXACT:
+        return text
+    if as_type is _UNTYPED or as_type is Any:
+        fault = _LOST_NUMBER if "null" in text and holds_lost_number(value) else None
+    else:
+        fault = _adapter(as_type).fault(value, text)
+    if fault is not None:
+        msg = f"{what} {fault}"
+        raise PayloadError(msg)
+    return text
 
 
 def checked(data: bytes, what: str) -> JsonText:
@@ -191,7 +252,7 @@ def _read_back(data: bytes, what: str) -> None:
         elif "number out of range" in str(error):
             why = f"holds an integer of more than {_DIGITS_MAX:,} digits; send it as text"
         else:
-            why = "holds a NaN or an infinite number, which JSON cannot carry; use None"
+            why = _LOST_NUMBER
         msg = f"{what} {why}"
         raise PayloadError(msg) from error
 

@@ -26,7 +26,9 @@ from perdure.model.codec import (
     encode,
     first_line,
     first_problem,
+    is_kept,
     prepare,
+    reader,
     too_large,
     type_name,
 )
@@ -51,9 +53,11 @@ class Signature:
 
     __slots__ = (
         "_adapter",
+        "_delicate",
         "_exact",
         "_hints",
         "_locals",
+        "_read",
         "_serializer",
         "fn",
         "names",
@@ -81,7 +85,10 @@ class Signature:
         self._locals = locals_
         self._adapter: TypeAdapter[Any] | None = None
         self._serializer: SchemaSerializer | None = None
+        self._read: Callable[[str], Any] | None = None
         self._exact: tuple[Any, ...] | None = None
+        self._delicate = False
+        """Whether a value may fit its type and yet not come back as it was."""
         self._hints: dict[str, Any] = {}
         self.returns: Any = Any
         parameters = list(inspect.signature(fn).parameters.values())[1 if has_context else 0 :]
@@ -124,7 +131,9 @@ class Signature:
             raise DefinitionError(msg) from error
         # pydantic reads how to write a NaN from the converter, not from the `TypedDict`.
         config = CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="constants")
+        self._delicate = not all(map(is_kept, fields.values()))
         self._serializer = SchemaSerializer(adapter.core_schema, config)
+        self._read = reader(adapter)
         types = tuple(fields.values())
         if self.positional == self.names and all(isinstance(t, type) and t in EXACT for t in types):
             self._exact = types
@@ -198,6 +207,8 @@ class Signature:
             data = self._encode_each(values)
         if len(data) > PAYLOAD_BYTES_MAX:
             raise PayloadError(self._largest(values, len(data)))
+        if self._delicate:
+            data = self._encode_each(values)
         try:
             return checked(data, f"the arguments of {self.owner}")
         except PayloadError:
@@ -260,9 +271,11 @@ class Signature:
         Raises:
             PayloadError: an argument is missing, unknown, or does not fit its type; named.
         """
-        adapter = self._adapter or self.resolve()
+        if self._read is None:
+            self.resolve()
+        read = cast("Callable[[str], Any]", self._read)
         try:
-            values = adapter.validator.validate_json(text)
+            values = read(text)
         except ValidationError as error:
             raise PayloadError(self._undecodable(error)) from error
         if missing := self.required - values.keys():
