@@ -95,7 +95,10 @@ def test_renamed() -> None:
         await ctx.schedule_activity("dispatch", {"item": "book"})
 
     message = replayed(recorded(one_after_another), changed)
-    assert "operation 0:3: a call was renamed" in message
+    assert (
+        "operation 0:3: `ship#1` was renamed to 'dispatch', or `dispatch#1` inserted before it"
+        in message
+    )
     assert f"history has {call('ship')} at {line_of(one_after_another.fn, 4)}" in message
     assert f"the code asked for {call('dispatch')} at {line_of(changed.fn, 4)}" in message
 
@@ -107,7 +110,7 @@ def test_changed_arguments() -> None:
         await charge.options(tag="pay")("pen")
 
     message = replayed(recorded(one_after_another), changed)
-    assert "operation 0:2: the input and the tag of a call changed" in message
+    assert "operation 0:2: the input and the tag of `charge#1` changed" in message
     assert line_of(one_after_another.fn, 3) in message
     assert line_of(changed.fn, 3) in message
 
@@ -123,7 +126,7 @@ def test_removed(before: OrchestrationDef[[], Any]) -> None:
         await asyncio.gather(*calls)
 
     message = replayed(recorded(before), changed)
-    assert "operation 0:2: a call was removed or moved behind others" in message
+    assert "operation 0:2: `charge#1` was removed, or moved behind `ship#1`" in message
     assert f"history has {call('charge')} at {line_of(before.fn, 3)}" in message
     assert f"the code asked for {call('ship')} at {line_of(changed.fn, 5)}" in message
 
@@ -135,7 +138,7 @@ def test_removed_at_the_end() -> None:
         await charge("book")
 
     message = replayed(recorded(one_after_another), changed)
-    assert "operation 0:3: a call was removed: history has activity 'ship'" in message
+    assert "operation 0:3: `ship#1` was removed: history has activity 'ship'" in message
     assert line_of(one_after_another.fn, 4) in message
 
 
@@ -149,7 +152,7 @@ def test_inserted() -> None:
         await asyncio.gather(*calls)
 
     message = replayed(recorded(all_at_once), changed)
-    assert "operation 0:2: a call was inserted" in message
+    assert "operation 0:2: `audit#1` was inserted before `charge#1`: history has" in message
     assert f"history has {call('charge')} at {line_of(all_at_once.fn, 3)}" in message
     assert (
         f"the code asked for activity 'audit' with input {{}} at {line_of(changed.fn, 3)}"
@@ -165,7 +168,7 @@ def test_inserted_one_after_another() -> None:
         await charge("book")
 
     message = replayed(recorded(one_after_another), changed)
-    assert "operation 0:2: a call was replaced, or another inserted before it" in message
+    assert "operation 0:2: `timer#1` was inserted before `charge#1`, or put in its place" in message
     assert f"the code asked for timer with delay 0:00:05 at {line_of(changed.fn, 3)}" in message
 
 
@@ -176,7 +179,7 @@ def test_inserted_at_the_end() -> None:
         await reserve("second")
 
     message = replayed(recorded(one_after_another), changed)
-    assert "operation 0:4: a call was inserted: the code asked for activity 'reserve'" in message
+    assert "operation 0:4: `reserve#2` was inserted after `ship#1`: the code asked" in message
     assert line_of(changed.fn, 3) in message
 
 
@@ -189,7 +192,7 @@ def test_reordered() -> None:
         await asyncio.gather(*calls)
 
     message = replayed(recorded(all_at_once), changed)
-    assert "operation 0:2: calls were reordered: history has activity 'charge'" in message
+    assert "operation 0:2: calls were reordered: `ship#1` now comes before `charge#1`" in message
     assert line_of(all_at_once.fn, 3) in message
     assert line_of(changed.fn, 3) in message
 
@@ -209,19 +212,23 @@ async def everything(ctx: OrchestrationContext) -> str:
         (
             '"begun"',
             '"started"',
-            'operation 0:1: the value of a call changed: history has custom status with value "b',
+            "operation 0:1: the value of `custom-status#1` changed: history has custom status",
         ),
         (
             "sleep(5)",
             "sleep(6)",
-            "operation 0:2: the delay of a call changed: history has timer with delay 0:00:05",
+            "operation 0:2: the delay of `timer#1` changed: history has timer with delay 0:00:05",
         ),
-        ('"go"', '"gone"', "operation 0:3: a call was renamed: history has wait for event 'go'"),
-        ('"x": 1', '"x": 2', "operation 0:4: the input of a call changed"),
+        (
+            '"go"',
+            '"gone"',
+            "operation 0:3: `go#1` was renamed to 'gone', or `gone#1` inserted",
+        ),
+        ('"x": 1', '"x": 2', "operation 0:4: the input of `child#1` changed"),
         (
             '"child", {"x": 1}',
             '"child", {"x": 1}, instance_id="mine"',
-            "operation 0:4: the instance of a call changed",
+            "operation 0:4: the instance of `child#1` changed",
         ),
         (
             '"done"',
@@ -298,7 +305,7 @@ def test_code_that_ends_early_or_late_is_found() -> None:
         await reserve("book")
 
     message = replayed(recorded(one_after_another), early)
-    assert "operation 0:2: a call was removed: history has activity 'charge'" in message
+    assert "operation 0:2: `charge#1` was removed: history has activity 'charge'" in message
 
     @orchestration(name="shop")
     async def late(ctx: OrchestrationContext) -> None:
@@ -322,4 +329,4 @@ def test_tasks_are_told_apart() -> None:
     async def after(ctx: OrchestrationContext) -> None:
         await asyncio.gather(twice("a", "b"), twice("c", "e"))
 
-    assert "operation 0.1:2: the input of a call changed" in replayed(recorded(before), after)
+    assert "operation 0.1:2: the input of `charge#1` changed" in replayed(recorded(before), after)

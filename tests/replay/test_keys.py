@@ -392,8 +392,11 @@ def program(write: Callable[[OrchestrationContext], object]) -> OrchestrationDef
 @pytest.mark.parametrize(
     ("edited", "story"),
     [
-        (lambda ctx: ctx.set_kv_value("other", 1), "a call was renamed: .*key 'k'.*key 'other'"),
-        (lambda ctx: ctx.set_kv_value("k", 2), "the value of a call changed"),
+        (
+            lambda ctx: ctx.set_kv_value("other", 1),
+            "renamed to 'other': .*key 'k'.*key 'other'",
+        ),
+        (lambda ctx: ctx.set_kv_value("k", 2), r"the value of `k#1` changed"),
         (lambda ctx: ctx.clear_kv_value("k"), "history has setting of key 'k' with value 1 at "),
         (lambda ctx: ctx.kv.clear(), "history has setting of key"),
     ],

@@ -250,7 +250,7 @@ def test_a_patch_that_is_asked_for_earlier_than_it_was_is_told() -> None:
 def test_a_run_from_before_the_patch_is_told_by_its_calls_once_it_is_deprecated() -> None:
     history = start(before)
     finish(history)
-    with pytest.raises(NondeterminismError, match="a call was renamed"):
+    with pytest.raises(NondeterminismError, match="`letter#1` was renamed to 'mail'"):
         history.replay(Registry(deprecating, *ACTIVITIES))
 
 
@@ -264,7 +264,7 @@ def test_other_differences_are_still_told_beside_a_patch() -> None:
 
     history = start(edited)
     finish(history)
-    with pytest.raises(NondeterminismError, match="the input of a call changed"):
+    with pytest.raises(NondeterminismError, match="the input of `mail#1` changed"):
         history.replay(Registry(other, *ACTIVITIES))
 
 

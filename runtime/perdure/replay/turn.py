@@ -53,7 +53,7 @@ from perdure.replay.inbox import reason_of
 from perdure.replay.tripwire import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from perdure.model.failure import Failure
@@ -107,6 +107,11 @@ class _Recorded:
     record: Record
     body: TurnBody
     batch: list[Record]
+
+
+def _actions_of(turns: Sequence[_Recorded], numbers: range) -> Iterator[Action]:
+    """Go through the decisions of some turns, if it comes to that."""
+    return (action for number in numbers for action in turns[number].body.actions)
 
 
 class LiveExecution:
@@ -296,12 +301,13 @@ class LiveExecution:
             batch = [message for message in waiting if message.seq <= consumed]
             waiting = waiting[len(batch) :]
             turns.append(_Recorded(record, body, batch))
-        for index, turn in enumerate(turns):
-            self._repeat(turn, turns[index + 1 :])
+        for index in range(len(turns)):
+            self._repeat(turns, index)
         return [message for message in waiting if message.seq <= upto]
 
-    def _repeat(self, turn: _Recorded, later: Sequence[_Recorded]) -> None:
+    def _repeat(self, turns: Sequence[_Recorded], index: int) -> None:
         """Run a recorded turn again and compare."""
+        turn = turns[index]
         recorded = turn.body
         if self.ended:
             msg = f"instance {self.instance!r}: history has a turn after its execution ended"
@@ -309,9 +315,15 @@ class LiveExecution:
         compare_versions(self.instance, recorded.version, self.version)
         self._engine.repeat(recorded.actions)
         decided, _ = self._run(turn.batch, recorded.upto, recorded.now, replaying=True)
-        further = (action for each in later for action in each.body.actions)
         self._engine.patches.compare(self.instance)
-        compare_actions(self.instance, recorded.actions, decided.actions, further)
+        compare_actions(
+            self.instance,
+            recorded.actions,
+            decided.actions,
+            earlier=_actions_of(turns, range(index)),
+            later=_actions_of(turns, range(index + 1, len(turns))),
+            is_over=decided.ending is not None,
+        )
         compare_endings(self.instance, recorded.ending, decided.ending)
         self.position = recorded.upto
 
