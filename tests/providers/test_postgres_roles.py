@@ -11,9 +11,15 @@ import pytest
 from perdure.errors import ProviderError
 from perdure.model.ids import UNTAGGED, ExecutorId, InstanceId, JsonText, LeaseToken, OperationId
 from perdure.model.records import RecordKind
+from perdure.providers.administering import Limit
 from perdure.providers.postgres import PostgresProvider, migrate
 from perdure.providers.reading import ExecutorInfo, ListInstances, Role
 from perdure.providers.work import (
+    AbandonActivity,
+    ActivityCompleted,
+    ActivityLease,
+    ActivityProgress,
+    ActivityResult,
     CodeId,
     Control,
     ControlVerb,
@@ -22,6 +28,7 @@ from perdure.providers.work import (
     Message,
     NewActivity,
     NewInstance,
+    SessionTerms,
     TurnCommit,
 )
 
@@ -33,7 +40,14 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=30)
 A = InstanceId("a")
 PASSWORD = "opens nothing"
-TABLES = ["instance", "live", "event", "activity", "timer", "early_message", "tag_grant"]
+TABLES = [
+    *("instance", "live", "event", "activity", "timer", "early_message", "tag_grant", "session"),
+    *("gate", "gate_news"),
+]
+TERMS = SessionTerms(1, LEASE, LEASE)
+RESULT = ActivityResult(
+    ActivityLease(A, 1, OperationId("0:1"), LeaseToken(1)), ActivityCompleted(JsonText("1"))
+)
 
 
 @dataclass
@@ -138,6 +152,23 @@ async def test_an_executor_may_start_and_tell_of_itself(logins: Logins) -> None:
         await executor.withdraw(ExecutorId(1))
 
 
+@pytest.mark.parametrize("group", ["executor", "client", "admin", "replay", "stranger"])
+async def test_who_may_send_may_do_so_from_sql(logins: Logins, group: str) -> None:
+    calls = [
+        "start_orchestration_v1('a', 'n')",
+        "raise_event_v1('a', 'e')",
+        "enqueue_event_v1('a', 'q')",
+        "cancel_instance_v1('a')",
+    ]
+    for call in calls:
+        sent = logins.execute(f"select perdure.{call}", logins.url(group))
+        if group in {"replay", "stranger"}:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await sent
+        else:
+            await sent
+
+
 type Verb = Callable[[PostgresProvider], Awaitable[object]]
 
 VERBS: dict[str, Verb] = {
@@ -153,18 +184,33 @@ VERBS: dict[str, Verb] = {
     "enqueue": lambda p: p.enqueue([start(InstanceId("c"))]),
     "read_changes": lambda p: p.read_changes(0, 10),
     "ping": lambda p: p.ping(),
+    "finish_activities": lambda p: p.finish_activities([RESULT]),
+    "renew_activities": lambda p: p.renew_activities([RESULT.lease], LEASE),
+    "record_progress": lambda p: p.record_progress([ActivityProgress(RESULT.lease, JsonText("1"))]),
+    "abandon_activities": lambda p: p.abandon_activities([AbandonActivity(RESULT.lease)]),
+    "renew_sessions": lambda p: p.renew_sessions(ExecutorId(1), TERMS),
+    "release_sessions": lambda p: p.release_sessions(ExecutorId(1)),
+    "set_limits": lambda p: p.set_limits([Limit("k", concurrency=1)]),
+    "drop_limits": lambda p: p.drop_limits(["k"]),
+    "read_limits": lambda p: p.read_limits(),
 }
 
 DENIED = {
     "executor": {
         *("fetch_turns", "commit_turns", "read_history", "read_instances", "list_instances"),
-        *("control", "read_changes"),
+        *("control", "read_changes", "set_limits", "drop_limits", "read_limits"),
     },
     "replay": {
         *("fetch_activities", "read_instances", "list_instances", "control", "enqueue"),
-        "read_changes",
+        *("read_changes", "finish_activities", "renew_activities", "record_progress"),
+        *("abandon_activities", "renew_sessions", "release_sessions", "set_limits"),
+        *("drop_limits", "read_limits"),
     },
-    "client": {"fetch_turns", "commit_turns", "fetch_activities"},
+    # With the lease of an activity, which nobody can guess, it may be finished from outside.
+    "client": {
+        *("fetch_turns", "commit_turns", "fetch_activities", "abandon_activities"),
+        *("renew_sessions", "release_sessions", "set_limits", "drop_limits"),
+    },
     "stranger": set(VERBS),
     "admin": set(),
 }
@@ -198,7 +244,13 @@ async def test_an_admin_reads_and_does_not_write_tables(logins: Logins) -> None:
         await logins.execute("delete from perdure.event", logins.url("admin"))
 
 
-@pytest.mark.parametrize("part", ["send_v1", "terminate_v1", "fire_timers_v1", "park_v1"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("send_v1", "terminate_v1", "fire_timers_v1", "park_v1", "send_one_v1", "admit_v1"),
+        *("settle_limits_v1", "claim_offered_v1", "let_go_v1", "limit_leave_v1", "limit_enter_v1"),
+    ],
+)
 async def test_the_parts_of_functions_are_nobodys_to_call(logins: Logins, part: str) -> None:
     connection = await asyncpg.connect(logins.owner_url)
     granted = await connection.fetchval(
