@@ -440,6 +440,19 @@ async def test_calls_wait_for_an_open_transaction_of_the_store_in_memory() -> No
         assert await sending == [EnqueueOutcome.ACCEPTED]
 
 
+async def test_a_transaction_that_stays_open_holds_nobody_up_for_ever(
+    store: MemoryStore | Path,
+) -> None:
+    async with SqliteProvider(store, busy_seconds=0.05) as provider:
+        result = result_of(await leased(provider))
+        async with provider.transaction(result.lease) as opened:
+            with pytest.raises(ProviderError, match="keep transactions short") as caught:
+                await asyncio.create_task(provider.enqueue([start("b")]))
+            assert caught.value.retryable
+            await opened.finish(result)
+        assert await provider.enqueue([start("b")]) == [EnqueueOutcome.ACCEPTED]
+
+
 async def test_what_would_wait_for_its_own_transaction_is_refused(
     store: MemoryStore | Path,
 ) -> None:

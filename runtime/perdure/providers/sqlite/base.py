@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HELD", "Base"]
 
-HELD: ContextVar[Board | None] = ContextVar("perdure_sqlite_held", default=None)
-"""The board, which stands for the store, of the transaction that this code runs in."""
+type Held = tuple[Board, asyncio.Task[object] | None]
+
+HELD: ContextVar[Held | None] = ContextVar("perdure_sqlite_held", default=None)
+"""Of the open transaction: the board, which stands for its store, and the task that opened it.
+
+The task, because what it starts inherits the variable, and may well work for others.
+"""
 
 _LOOK_SECONDS_MIN = 0.01
 _LOOK_SECONDS_MAX = 0.1
@@ -47,7 +52,7 @@ class Base:
         keep_early: timedelta = timedelta(days=7),
         busy_seconds: float = 10.0,
     ) -> None:
-        self._terms = Terms(clock, inbox_limit, keep_early)
+        self._terms = Terms(clock, inbox_limit, keep_early, busy_seconds)
         self._store: MemoryStore | FileStore = (
             store if isinstance(store, MemoryStore) else FileStore(store, busy_seconds=busy_seconds)
         )
@@ -68,7 +73,7 @@ class Base:
 
     def _check(self, verb: str) -> None:
         """Refuse what would wait for the transaction that it is called in."""
-        if self._store.board is HELD.get():
+        if HELD.get() == (self._store.board, asyncio.current_task()):
             raise ProviderError(
                 verb,
                 f"an open transaction of this very task has {self._store.name} to itself; send "

@@ -14,6 +14,7 @@ import weakref
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+from perdure.errors import ProviderError
 from perdure.providers.sqlite.board import Board
 from perdure.providers.sqlite.errors import translate
 from perdure.providers.sqlite.gates import settle
@@ -58,7 +59,7 @@ class MemoryStore:
         """Do something in a transaction of its own."""
         del durable  # nothing is
         while isinstance(done := self._run(verb, terms, act), asyncio.Future):
-            await done
+            await self._wait(done, verb, terms)
         result, lines = done
         self.board.post(lines)
         return result
@@ -101,7 +102,7 @@ class MemoryStore:
         All other calls wait meanwhile: there is one connection.
         """
         while isinstance(tx := self._take(verb, terms), asyncio.Future):
-            await tx
+            await self._wait(tx, verb, terms)
         try:
             yield self._connection, tx
             if tx.is_wanted:
@@ -142,6 +143,18 @@ class MemoryStore:
         if self._connection.in_transaction:
             with suppress(sqlite3.Error):
                 self._connection.execute(_ROLLBACK)
+
+    async def _wait(self, turn: asyncio.Future[None], verb: str, terms: Terms) -> None:
+        try:
+            async with asyncio.timeout(terms.busy_seconds):
+                await turn
+        except TimeoutError:
+            raise ProviderError(
+                verb,
+                f"{self.name}: a transaction has been open for {terms.busy_seconds:g} s; keep "
+                "transactions short, and wait for nothing inside of them",
+                retryable=True,
+            ) from None
 
     def _line_up(self) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -31,6 +31,8 @@ class Terms:
     clock: Callable[[], datetime] = system_clock
     inbox_limit: int = 10_000
     keep_early: timedelta = timedelta(days=7)
+    busy_seconds: float = 10.0
+    """How long to wait for whoever writes."""
 
 
 class Execute(Protocol):

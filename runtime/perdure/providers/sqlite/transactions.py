@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ class TransactionVerbs(Base):
         async with store.transaction("transaction", self._terms) as (connection, tx):
             opened = SqliteTransaction(connection, tx, store.name)
             before = HELD.get()
-            HELD.set(store.board)
+            HELD.set((store.board, asyncio.current_task()))
             try:
                 yield opened
             finally:
