@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,7 +24,7 @@ async def storage(
         if request.param == "postgres":
             await migrate(database_url)
             provider = await stack.enter_async_context(PostgresProvider(database_url))
-            yield cast("Provider", provider)
+            yield provider
         else:
             file = tmp_path / "perdure.db"
-            yield cast("Provider", await stack.enter_async_context(SqliteProvider(str(file))))
+            yield await stack.enter_async_context(SqliteProvider(str(file)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perdure.dispatch import ActivitySettings, TurnDispatcher, TurnSettings
-from perdure.errors import OrchestrationError, PayloadError, ProviderError
+from perdure.errors import NondeterminismError, OrchestrationError, PayloadError, ProviderError
 from perdure.executor import LocalRuntime
 from perdure.model.ids import InstanceId
 from perdure.model.records import RecordKind
@@ -22,6 +22,7 @@ from perdure.providers.reading import InstanceStatus
 from perdure.replay.context import OrchestrationContext
 from perdure.replay.definitions import activity, orchestration
 from perdure.replay.registry import Registry
+from perdure.replay.turn import replay_history
 from perdure.telemetry import Metrics
 from perdure.testing.postgres import EmbeddedPostgres
 
@@ -225,6 +226,39 @@ def _changed() -> Registry:
         return str(await ctx.wait_event("go"))
 
     return Registry(changed)
+
+
+async def test_a_definition_may_want_to_fail_instead(
+    provider: PostgresProvider, eventually: Eventually
+) -> None:
+    @orchestration(name="impatient", on_nondeterminism="fail")
+    async def before(ctx: OrchestrationContext) -> str:
+        await step("first", 1)
+        return str(await ctx.wait_event("go"))
+
+    @orchestration(name="impatient", on_nondeterminism="fail")
+    async def after(ctx: OrchestrationContext) -> str:
+        return str(await ctx.wait_event("go"))
+
+    async with LocalRuntime(provider, Registry(before, step)) as local:
+        handle = await local.client.start(before)
+        await eventually(partial(is_waiting, provider, handle.instance_id))
+    async with LocalRuntime(provider, Registry(after, step)) as wrong:
+        again = wrong.client.get_handle(handle.instance_id, str)
+        await again.raise_event("go", "at last")
+        with pytest.raises(OrchestrationError, match="`step#1` was renamed|`go#1` was inserted"):
+            await again.result(timeout=20)
+    records = await provider.read_history(InstanceId(handle.instance_id))
+    replay_history(Registry(before, step), InstanceId(handle.instance_id), records)
+    with pytest.raises(NondeterminismError):
+        replay_history(Registry(after, step), InstanceId(handle.instance_id), records)
+
+
+async def is_waiting(provider: PostgresProvider, instance: str) -> bool:
+    records = await provider.read_history(InstanceId(instance))
+    return any(record.kind is RecordKind.ACTIVITY_COMPLETED for record in records) and (
+        records[-1].kind is RecordKind.TURN
+    )
 
 
 async def test_code_that_disagrees_with_history_blocks_until_mended(

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import assert_never, cast
+from typing import assert_never
 
 from perdure.dispatch.attempts import Attempt, Surroundings
 from perdure.dispatch.body_threads import BodyThreads, InlineBodies
@@ -33,7 +33,6 @@ from perdure.dispatch.verdicts import Decision, Verdict
 from perdure.errors import NotRegisteredError, ProviderError
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import ExecutorId, InstanceId, LeaseToken
-from perdure.providers.administration import SessionProvider, TransactionProvider
 from perdure.providers.protocol import Provider
 from perdure.providers.work import (
     AbandonActivity,
@@ -103,11 +102,9 @@ class ActivityDispatcher:
         self._life = life = Life()
         self._storage = storage = Storage(provider, metrics, dice)
         self._alarm = Alarm(settings.poll, dice)
-        sessions = cast("SessionProvider", provider)
-        self._sessions = Sessions(storage, sessions, self.executor, settings, metrics)
+        self._sessions = Sessions(storage, self.executor, settings, metrics)
         self._progress = Progress(
             storage,
-            sessions,
             settings.progress,
             on_answer=self._on_answer,
             on_task=life.watch,
@@ -127,7 +124,7 @@ class ActivityDispatcher:
             dice=dice,
             bodies=self._bodies,
             client=client,
-            transactions=cast("TransactionProvider", provider),
+            transactions=provider,
             on_progress=self._progress.note,
             on_decision=self._on_decision,
             on_body_end=self._on_body_end,

@@ -15,7 +15,6 @@ from perdure.dispatch.storage import Storage
 from perdure.model.actions import ReadKey
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.records import RecordKind
-from perdure.providers.administration import KeyProvider
 from perdure.providers.work import Message, TurnCommit
 
 __all__ = ["with_keys"]
@@ -25,7 +24,6 @@ _NULL = JsonText("null")
 
 async def with_keys(
     storage: Storage,
-    provider: KeyProvider,
     commits: Sequence[TurnCommit],
     reads: Sequence[Sequence[ReadKey]],
 ) -> list[TurnCommit]:
@@ -34,7 +32,7 @@ async def with_keys(
     Raises:
         ProviderError: storage refuses to read, and will not do otherwise.
     """
-    found = await _read(storage, provider, {(r.instance, r.key) for each in reads for r in each})
+    found = await _read(storage, {(r.instance, r.key) for each in reads for r in each})
     return [
         replace(commit, messages=commit.messages + _answers(commit, wanted, found))
         if wanted
@@ -44,13 +42,15 @@ async def with_keys(
 
 
 async def _read(
-    storage: Storage, provider: KeyProvider, wanted: set[tuple[InstanceId, str]]
+    storage: Storage, wanted: set[tuple[InstanceId, str]]
 ) -> dict[tuple[InstanceId, str], JsonText]:
     """Read keys, in one call for each name of a key."""
     found: dict[tuple[InstanceId, str], JsonText] = {}
     for key in sorted({key for _, key in wanted}):
         instances = sorted({instance for instance, name in wanted if name == key})
-        maps = await storage.persist("read_keys", partial(provider.read_keys, instances, key))
+        maps = await storage.persist(
+            "read_keys", partial(storage.provider.read_keys, instances, key)
+        )
         for instance, entries in zip(instances, maps, strict=True):
             for entry in entries:
                 found[instance, entry.key] = entry.value

@@ -17,7 +17,6 @@ from perdure.dispatch.attempts import Attempt
 from perdure.dispatch.storage import Storage
 from perdure.errors import PerdureError, ProviderError
 from perdure.model.ids import JsonText
-from perdure.providers.administration import SessionProvider
 from perdure.providers.work import ActivityProgress, Renewed
 
 __all__ = ["Progress"]
@@ -29,8 +28,7 @@ class Progress:
     """Gathers details of heartbeats and has them kept.
 
     Args:
-        storage: For its patience and its metrics.
-        provider: What keeps them.
+        storage: What keeps them.
         every: The time between two calls, at least.
         on_answer: Called with what storage says of an attempt meanwhile.
         on_task: Called with every task that sends, for its errors.
@@ -39,14 +37,12 @@ class Progress:
     def __init__(
         self,
         storage: Storage,
-        provider: SessionProvider,
         every: timedelta,
         *,
         on_answer: Callable[[Attempt, Renewed], None],
         on_task: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self._storage = storage
-        self._provider = provider
         self._every = every.total_seconds()
         self._on_answer = on_answer
         self._on_task = on_task
@@ -68,7 +64,7 @@ class Progress:
             return
         try:
             await self._storage.persist(
-                "record_progress", partial(self._provider.record_progress, _rows(batch))
+                "record_progress", partial(self._storage.provider.record_progress, _rows(batch))
             )
         except PerdureError as error:
             _LOG.warning("details of heartbeats were not kept: %s", error)
@@ -108,7 +104,7 @@ class Progress:
             return
         try:
             answers = await self._storage.call(
-                "record_progress", partial(self._provider.record_progress, _rows(batch))
+                "record_progress", partial(self._storage.provider.record_progress, _rows(batch))
             )
         except PerdureError as error:
             if isinstance(error, ProviderError) and error.retryable:

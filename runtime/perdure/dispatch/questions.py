@@ -28,7 +28,6 @@ from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import ExecutorId, JsonText
 from perdure.model.records import Record, RecordKind
 from perdure.providers.administering import Answer, OpenQuestion
-from perdure.providers.administration import QuestionProvider
 from perdure.providers.work import CodeId
 from perdure.replay.turn import LiveExecution
 from perdure.telemetry import Metrics
@@ -46,8 +45,7 @@ class Questions:
     """Answers questions that the code of this process can answer.
 
     Args:
-        storage: Whom to read from.
-        provider: Where the questions are.
+        storage: Where the questions are, and the histories.
         executor: Who asks for them.
         thread: Where turns run.
         cache: The executions of those turns.
@@ -60,7 +58,6 @@ class Questions:
     def __init__(
         self,
         storage: Storage,
-        provider: QuestionProvider,
         *,
         executor: ExecutorId,
         thread: TurnRunner,
@@ -71,7 +68,6 @@ class Questions:
         metrics: Metrics,
     ) -> None:
         self._storage = storage
-        self._provider = provider
         self._executor = executor
         self._thread = thread
         self._cache = cache
@@ -85,12 +81,11 @@ class Questions:
 
     async def run(self, code: Sequence[CodeId], stop: asyncio.Event) -> None:
         """Answer until stopped; what was fetched by then is answered."""
+        fetch = self._storage.provider.fetch_questions
         while not stop.is_set():
             self._alarm.before_fetch()
             found = await self._storage.insist(
-                "fetch_questions",
-                partial(self._provider.fetch_questions, self._executor, code, _AT_ONCE, _LEASE),
-                stop,
+                "fetch_questions", partial(fetch, self._executor, code, _AT_ONCE, _LEASE), stop
             )
             fetched = found or ()
             self._alarm.after_fetch(len(fetched), None)
@@ -107,7 +102,7 @@ class Questions:
                 if isinstance(found, Failure)
                 else Answer(asked.question.id, result=found)
             )
-            await self._storage.persist("answer", partial(self._provider.answer, [answer]))
+            await self._storage.persist("answer", partial(self._storage.provider.answer, [answer]))
         except ProviderError as error:
             _LOG.warning(
                 "a question was not answered: %s",

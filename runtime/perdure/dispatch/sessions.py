@@ -16,7 +16,6 @@ from perdure.dispatch.settings import ActivitySettings
 from perdure.dispatch.storage import Storage
 from perdure.errors import ProviderError
 from perdure.model.ids import ExecutorId
-from perdure.providers.administration import SessionProvider
 from perdure.providers.work import LeasedActivity, SessionTerms
 from perdure.telemetry import Metrics
 
@@ -31,13 +30,11 @@ class Sessions:
     def __init__(
         self,
         storage: Storage,
-        provider: SessionProvider,
         executor: ExecutorId,
         settings: ActivitySettings,
         metrics: Metrics,
     ) -> None:
         self._storage = storage
-        self._provider = provider
         self._executor = executor
         self._metrics = metrics
         self.terms: SessionTerms | None = None
@@ -64,7 +61,8 @@ class Sessions:
             return
         try:
             owned = await self._storage.call(
-                "renew_sessions", partial(self._provider.renew_sessions, self._executor, self.terms)
+                "renew_sessions",
+                partial(self._storage.provider.renew_sessions, self._executor, self.terms),
             )
         except ProviderError as error:
             _LOG.warning("sessions were not renewed: %s", error)
@@ -81,7 +79,7 @@ class Sessions:
         self.terms = None
         try:
             await self._storage.call(
-                "release_sessions", partial(self._provider.release_sessions, self._executor)
+                "release_sessions", partial(self._storage.provider.release_sessions, self._executor)
             )
         except ProviderError as error:
             _LOG.warning("sessions were not released (%s): their leases will run out", error)

@@ -18,10 +18,10 @@ import random
 import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import batched
-from typing import cast
 
 from perdure.dispatch.cache import ExecutionCache
 from perdure.dispatch.commits import PoisonError, abandonment, to_commit
@@ -33,13 +33,12 @@ from perdure.dispatch.questions import Questions
 from perdure.dispatch.settings import TurnSettings
 from perdure.dispatch.storage import Alarm, Pulse, Storage
 from perdure.dispatch.turn_thread import InlineTurns, TurnRunner, TurnThread
-from perdure.errors import PerdureError, ProviderError, SpinningTurnError
+from perdure.errors import NotRegisteredError, PerdureError, ProviderError, SpinningTurnError
 from perdure.model.actions import ReadKey
 from perdure.model.ids import ExecutorId, InstanceId, LeaseToken
 from perdure.model.records import Outcome, Record
 from perdure.model.strictness import OnNondeterminism
 from perdure.providers.administering import OpenQuestion
-from perdure.providers.administration import KeyProvider, QuestionProvider
 from perdure.providers.protocol import Provider
 from perdure.providers.work import (
     AbandonTurn,
@@ -108,17 +107,14 @@ class TurnDispatcher:
         self._registry = registry
         self._settings = settings or TurnSettings()
         self._limits = Limits(history_records=self._settings.history_records_max)
-        self._fails = self._settings.strictness.on_nondeterminism is OnNondeterminism.FAIL
         self._build = build
         self._metrics = metrics or Metrics()
         self._storage = Storage(provider, self._metrics, dice)
-        self._keys = cast("KeyProvider", provider)
         self._alarm = Alarm(self._settings.poll, dice)
         self._cache = ExecutionCache(self._settings.executions_cached_max)
         self._thread: TurnRunner = InlineTurns() if self._settings.inline else TurnThread()
         self._questions = Questions(
             self._storage,
-            cast("QuestionProvider", provider),
             executor=self.executor,
             thread=self._thread,
             cache=self._cache,
@@ -391,7 +387,7 @@ class TurnDispatcher:
         try:
             if any(turn.reads for turn in turns):
                 reads = [turn.reads for turn in turns]
-                commits = await with_keys(self._storage, self._keys, commits, reads)
+                commits = await with_keys(self._storage, commits, reads)
             outcomes = await self._storage.persist(
                 "commit_turns", partial(self._storage.provider.commit_turns, commits)
             )
@@ -455,7 +451,7 @@ class TurnDispatcher:
             if turn.error is None:
                 raise AssertionError("a turn is refused for an error")
             refusal = abandonment(turn.leased, turn.error, attempts_max=self._settings.attempts_max)
-            if refusal.block is not None and self._fails and not turn.fails:
+            if refusal.block is not None and not turn.fails and self._is_to_fail(turn):
                 turn.fails = True
                 if await self._fail(turn, refusal.block):
                     continue
@@ -464,6 +460,14 @@ class TurnDispatcher:
             refusals.append(refusal)
         if left:
             await self._abandon(refusals, left, outcome="abandoned")
+
+    def _is_to_fail(self, turn: _Turn) -> bool:
+        """Ask the definition, or else the settings, whether a run is failed rather than parked."""
+        wanted = self._settings.strictness.on_nondeterminism
+        with suppress(NotRegisteredError):
+            definition = self._registry.resolve(turn.leased.name, turn.leased.version)
+            wanted = definition.on_nondeterminism or wanted
+        return wanted is OnNondeterminism.FAIL
 
     async def _fail(self, turn: _Turn, block: Block) -> bool:
         """End a run that would be parked; false if that cannot be."""

@@ -45,12 +45,13 @@ class Announcer:
         self._provider = provider
         self._tell = tell
 
-    async def run(self, beat: Callable[[], None] = lambda: None) -> None:
-        """Announce until cancelled; calls `beat` every other second or so."""
+    async def run(self, beat: Callable[[], None] | None = None) -> None:
+        """Announce until cancelled; calls `beat` every other second or so, if there is one."""
         told_at, told_draining = float("-inf"), False
         loop = asyncio.get_running_loop()
         while True:
-            beat()
+            if beat is not None:
+                beat()
             infos = [tell() for tell in self._tell]
             is_draining = any(info.draining for info in infos)
             if loop.time() - told_at >= _EVERY_SECONDS or is_draining != told_draining:
@@ -58,7 +59,7 @@ class Announcer:
                     for info in infos:
                         await self._provider.announce(info)
                     told_at, told_draining = loop.time(), is_draining
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_EVERY_SECONDS if beat is None else _LOOK_SECONDS)
 
     async def withdraw(self) -> None:
         """Tell that the process is gone; what was not told is forgotten after a minute."""

@@ -24,6 +24,13 @@ from typing import Protocol, Self
 
 from perdure.model.ids import ExecutorId, InstanceId
 from perdure.model.records import Record
+from perdure.providers.administration import (
+    AdminProvider,
+    KeyProvider,
+    QuestionProvider,
+    SessionProvider,
+    TransactionProvider,
+)
 from perdure.providers.reading import (
     Changes,
     ExecutorInfo,
@@ -155,7 +162,17 @@ class ActivityProvider(Protocol):
         ...
 
 
-class Provider(ClientProvider, TurnProvider, ActivityProvider, Protocol):
+class Provider(
+    ClientProvider,
+    TurnProvider,
+    ActivityProvider,
+    AdminProvider,
+    KeyProvider,
+    QuestionProvider,
+    SessionProvider,
+    TransactionProvider,
+    Protocol,
+):
     """Everything."""
 
     async def announce(self, info: ExecutorInfo) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from asyncio import CancelledError
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, overload
 
 from perdure.model.ids import InstanceId, JsonText, OperationId
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from perdure.replay.definitions import OrchestrationDef
 
 __all__ = ["ActivityClient", "ActivityContext", "LeftError", "StartedInstance"]
+
+
+type OnConflict = Literal["reject", "attach"]
 
 
 class LeftError(BaseException):
@@ -48,7 +51,8 @@ class ActivityClient(Protocol):
         definition: OrchestrationDef[..., Any],
         /,
         *args: object,
-        instance_id: str | None = None,
+        instance_id: str,
+        on_conflict: OnConflict = "reject",
         connection: object | None = None,
         **kwargs: object,
     ) -> StartedInstance: ...
@@ -56,7 +60,7 @@ class ActivityClient(Protocol):
         """Start an orchestration; returns when that is durable.
 
         An attempt may be repeated, and starts again then: give an id that follows from
-        `ActivityContext.idempotency_key`.
+        `ActivityContext.idempotency_key`, and `on_conflict="attach"`.
         """
         ...
 
@@ -67,6 +71,7 @@ class ActivityClient(Protocol):
         *,
         version: str | None = None,
         instance_id: str | None = None,
+        on_conflict: OnConflict = "reject",
         connection: object | None = None,
     ) -> StartedInstance:
         """Start by name, with arguments that are JSON already."""
