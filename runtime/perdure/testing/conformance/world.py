@@ -10,7 +10,7 @@ import itertools
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perdure.model.codec import encode_started
 from perdure.model.failure import Failure, FailureCategory
@@ -138,7 +138,7 @@ class World:
     @property
     def whole(self) -> Whole:
         """The provider, as far as it is more than a `Provider`."""
-        return cast("Whole", self.provider)
+        return self.provider
 
     def advance(self, by: timedelta) -> None:
         """Move the clock."""
