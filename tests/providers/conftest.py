@@ -69,3 +69,19 @@ async def _execute(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+_CONFORMANCE = {
+    "test_postgres_conformance.py::test_conformance[": "Postgres",
+    "::test_conformance_in_a_file[": "SQLite in a file",
+    "::test_conformance_in_memory[": "SQLite in memory",
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many checks of the conformance suite each provider has passed."""
+    passed = [report.nodeid for report in terminalreporter.stats.get("passed", ())]
+    counts = {name: sum(mark in each for each in passed) for mark, name in _CONFORMANCE.items()}
+    said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    if said:
+        terminalreporter.write_line(f"conformance checks passed: {said}")
