@@ -24,6 +24,7 @@ __all__ = ["CHECKS", "Check", "ManualClock", "Storage", "World"]
 
 _AREAS = (
     "activities",
+    "admission",
     "attempts",
     "deletion",
     "executions",

@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from perdure.errors import ConfigurationError
-from perdure.model.ids import UNTAGGED, ExecutorId, InstanceId, JsonText
-from perdure.model.records import Ending, Outcome, RecordKind
+from perdure.model.ids import UNTAGGED, ExecutorId, JsonText
 from perdure.providers.administering import Limit, LimitState
 from perdure.providers.work import (
     AbandonActivity,
@@ -19,13 +18,12 @@ from perdure.providers.work import (
     ActivityRetried,
     Control,
     ControlVerb,
-    EnqueueOutcome,
     FetchActivities,
     FetchedActivities,
     FinishOutcome,
 )
 from perdure.testing.conformance.registry import check
-from perdure.testing.conformance.world import LEASE, MOMENT, World, boom, by_id
+from perdure.testing.conformance.world import LEASE, MOMENT, World, boom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -440,148 +438,6 @@ async def both_bounds_of_a_limit_hold(w: World) -> None:
     await w.finish(second)
     assert await w.work() == ()
     w.advance(SECOND * 10)
-    assert await names(w) == ["c"]
-
-
-# ----------------------------------------------------------------------- instances
-
-
-async def started(w: World, *instances: str) -> None:
-    await w.start(*instances, limit="k")
-
-
-@check()
-async def instances_wait_for_their_limit_before_the_first_turn(w: World) -> None:
-    await limit(w, concurrency=2)
-    await started(w, "a")
-    await started(w, "b")
-    await started(w, "c")
-    turns = await w.turns()
-    assert sorted(turn.instance for turn in turns) == ["a", "b"]
-    assert await state(w) == (2, 1)
-    for turn in turns:
-        await w.commit(turn)
-    await w.send(w.event("a"))
-    assert (await w.turn()).instance == "a", "further turns are not limited"
-    assert [(await w.info(each)).awaits_limit for each in "abc"] == [False, False, True]
-    assert (await w.info("c")).limit == "k"
-
-
-@check()
-async def an_instance_makes_room_when_it_has_ended(w: World) -> None:
-    await limit(w, concurrency=1)
-    await started(w, "a", "b", "c", "d")
-    for instance in "ab":
-        turn = await w.turn()
-        assert turn.instance == instance
-        await w.end(turn)
-    assert (await w.turn()).instance == "c"
-    await w.provider.control([Control(InstanceId("c"), ControlVerb.TERMINATE)])
-    assert (await w.turn()).instance == "d"
-
-
-@check()
-async def an_instance_counts_over_its_executions(w: World) -> None:
-    await limit(w, concurrency=1)
-    await started(w, "a", "b")
-    await w.commit(await w.turn(), **w.again())
-    turn = await w.turn()
-    assert (turn.instance, turn.execution) == ("a", 2)
-    await w.end(turn)
-    assert (await w.turn()).instance == "b"
-
-
-@check()
-async def what_is_sent_to_a_waiting_instance_waits_with_it(w: World) -> None:
-    await limit(w, concurrency=1)
-    await started(w, "a", "b")
-    first = await w.turn()
-    assert await w.send(w.event("b")) == [EnqueueOutcome.ACCEPTED]
-    assert await w.turns() == ()
-    await w.end(first)
-    turn = await w.turn()
-    assert [record.kind for record in turn.records] == [
-        RecordKind.STARTED,
-        RecordKind.EVENT_RAISED,
-    ]
-
-
-@check()
-async def a_cancelled_instance_need_not_wait_to_end(w: World) -> None:
-    await limit(w, concurrency=1)
-    await started(w, "a", "b", "c")
-    first = await w.turn()
-    await w.send(w.cancel("b"))
-    turn = await w.turn()
-    assert turn.instance == "b"
-    await w.commit(turn, ending=Ending(Outcome.CANCELLED, failure=boom()))
-    assert await state(w) == (1, 1)
-    await w.end(first)
-    assert (await w.turn()).instance == "c"
-
-
-@check()
-async def a_terminated_instance_that_waited_takes_no_room(w: World) -> None:
-    await limit(w, concurrency=1)
-    await started(w, "a", "b", "c")
-    first = await w.turn()
-    await w.provider.control([Control(InstanceId("b"), ControlVerb.TERMINATE)])
-    assert await state(w) == (1, 1)
-    await w.end(first)
-    assert (await w.turn()).instance == "c"
-
-
-@check()
-async def a_suspended_instance_stays_so_when_it_is_admitted(w: World) -> None:
-    await limit(w, concurrency=1)
-    await started(w, "a", "b")
-    first = await w.turn()
-    control = Control(InstanceId("b"), ControlVerb.SUSPEND)
-    await w.provider.control([control])
-    await w.provider.control([Control(InstanceId("b"), ControlVerb.RESUME)])
-    assert await w.turns() == (), "resumed, and not admitted yet"
-    await w.provider.control([control])
-    await w.end(first)
-    assert await w.turns() == ()
-    await w.provider.control([Control(InstanceId("b"), ControlVerb.RESUME)])
-    assert (await w.turn()).instance == "b"
-
-
-@check()
-async def children_wait_for_their_limit_too(w: World) -> None:
-    await limit(w, concurrency=1)
-    await w.start("parent")
-    await w.advance_turn(messages=[w.starting(each, limit="k") for each in ("x", "y")])
-    turn = await w.turn()
-    assert turn.instance == "x"
-    await w.end(turn)
-    assert (await w.turn()).instance == "y"
-
-
-@check()
-async def messages_that_came_before_the_start_do_not_pass_the_limit(w: World) -> None:
-    await limit(w, concurrency=1)
-    await started(w, "a")
-    await w.send(w.event("b"))
-    await started(w, "b")
-    turn = await w.turn()
-    assert turn.instance == "a"
-    await w.end(turn)
-    assert (await w.turn()).instance == "b"
-
-
-@check()
-async def activities_and_instances_share_a_limit(w: World) -> None:
-    await limit(w, concurrency=1)
-    await waiting(w, "a")
-    await started(w, "b")
-    await waiting(w, "c")
-    (work,) = await w.work()
-    assert await w.turns() == ()
-    await w.finish(work)
-    turns = by_id(await w.turns())
-    assert await w.work() == ()
-    await w.end(turns["b"])
     assert await names(w) == ["c"]
 
 
