@@ -22,6 +22,7 @@ from perdure.model.ids import (
 from perdure.model.options import PRIORITY_MAX, PRIORITY_MIN, ActivityOptions, StartOptions
 from perdure.model.policy import SPAN_MAX
 from perdure.model.records import ParentClose
+from perdure.model.strictness import OnNondeterminism
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ __all__ = [
     "checked_instance",
     "checked_label",
     "checked_name",
+    "checked_policy",
     "checked_priority",
     "checked_start_options",
     "checked_tag",
@@ -164,3 +166,14 @@ def checked_timeout(
         msg = f"{owner}: {what} is {found.total_seconds()} s; it must be more than 0"
         raise DefinitionError(msg)
     return found
+
+
+def checked_policy(owner: str, policy: str | None) -> OnNondeterminism | None:
+    """Refuse what is no policy for a run that cannot go on."""
+    if policy is None:
+        return None
+    try:
+        return OnNondeterminism(policy)
+    except ValueError:
+        msg = f"{owner}: on_nondeterminism is {policy!r}; expected 'block' or 'fail'"
+        raise DefinitionError(msg) from None

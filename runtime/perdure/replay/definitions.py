@@ -28,6 +28,7 @@ from perdure.replay.checks import (
     checked_attributes,
     checked_instance,
     checked_name,
+    checked_policy,
     checked_priority,
     checked_start_options,
     checked_tag,
@@ -283,6 +284,7 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
         *,
         name: str | None = None,
         version: str = "1.0.0",
+        on_nondeterminism: Literal["block", "fail"] | None = None,
         locals_: Mapping[str, Any] | None = None,
     ) -> None:
         """Define an orchestration; the decorator `orchestration` is the usual way.
@@ -300,6 +302,8 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
             raise DefinitionError(msg)
         super().__init__(fn, name, has_context=True, locals_=locals_ or {})
         self.version = check_version(self.signature.owner, version)
+        self.on_nondeterminism = checked_policy(self.signature.owner, on_nondeterminism)
+        """What becomes of a run that cannot go on; None: what its replayer says."""
         self.asked_instance: InstanceId | None = None
         """The id that `.options(instance_id=...)` asked for."""
         self.asked_version: str | None = None
@@ -481,8 +485,10 @@ def activity(
 class _OrchestrationDecorator:
     """What `@orchestration(...)` with options returns."""
 
-    def __init__(self, name: str | None, version: str) -> None:
-        self._name, self._version = name, version
+    def __init__(
+        self, name: str | None, version: str, policy: Literal["block", "fail"] | None
+    ) -> None:
+        self._name, self._version, self._policy = name, version, policy
 
     @overload
     def __call__[**P, R](
@@ -492,7 +498,7 @@ class _OrchestrationDecorator:
     def __call__[**P, R](self, fn: Callable[[], Runnable[P, R]], /) -> OrchestrationDef[P, R]: ...
     def __call__(self, fn: Callable[..., Any], /) -> OrchestrationDef[..., Any]:
         """Define the orchestration."""
-        return _orchestration(fn, self._name, self._version, locals_of_caller(1))
+        return _orchestration(fn, self._name, self._version, self._policy, locals_of_caller(1))
 
 
 @overload
@@ -503,7 +509,10 @@ def orchestration[**P, R](
 def orchestration[**P, R](cls: Callable[[], Runnable[P, R]], /) -> OrchestrationDef[P, R]: ...
 @overload
 def orchestration(
-    *, name: str | None = None, version: str = "1.0.0"
+    *,
+    name: str | None = None,
+    version: str = "1.0.0",
+    on_nondeterminism: Literal["block", "fail"] | None = None,
 ) -> _OrchestrationDecorator: ...
 def orchestration(
     fn: Callable[..., Any] | None = None,
@@ -511,6 +520,7 @@ def orchestration(
     *,
     name: str | None = None,
     version: str = "1.0.0",
+    on_nondeterminism: Literal["block", "fail"] | None = None,
 ) -> OrchestrationDef[..., Any] | _OrchestrationDecorator:
     """Make an async function, or a class with such a method `run`, an orchestration.
 
@@ -518,23 +528,32 @@ def orchestration(
         fn: Takes an `OrchestrationContext` first. For classes see `perdure.replay.classes`.
         name: What histories call it; by default the function's name.
         version: Semantic version. A running instance goes on with the version it started with.
+        on_nondeterminism: What becomes of a run whose code decides otherwise than its history, or
+            that cannot go on for another reason of its code: `block` parks it until the code is
+            mended and the run resumed, `fail` ends it as Failed. By default as the replayer is set.
 
     Raises:
         DefinitionError: name, version or signature cannot be.
     """
     if fn is None:
-        return _OrchestrationDecorator(name, version)
-    return _orchestration(fn, name, version, locals_of_caller(1))
+        return _OrchestrationDecorator(name, version, on_nondeterminism)
+    return _orchestration(fn, name, version, on_nondeterminism, locals_of_caller(1))
 
 
 def _orchestration(
-    fn: Callable[..., Any], name: str | None, version: str, locals_: Mapping[str, Any]
+    fn: Callable[..., Any],
+    name: str | None,
+    version: str,
+    policy: Literal["block", "fail"] | None,
+    locals_: Mapping[str, Any],
 ) -> OrchestrationDef[..., Any]:
     """Define an orchestration by a function or a class."""
     if inspect.isclass(fn):
         name = fn.__name__ if name is None else name
         fn = run_of(fn, locals_)
-    return OrchestrationDef(fn, name=name, version=version, locals_=locals_)
+    return OrchestrationDef(
+        fn, name=name, version=version, on_nondeterminism=policy, locals_=locals_
+    )
 
 
 # ----------------------------------------------------------------- reading functions
