@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.errors import AuthorError, HistoryLimitError, NondeterminismError, PayloadError
 from perdure.model.actions import Action
 from perdure.model.codec import decode_started
+from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.limits import DEFAULT_LIMITS, HISTORY_WARNINGS, Limits
 from perdure.model.records import (
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from perdure.model.failure import Failure
     from perdure.replay.definitions import OrchestrationDef
     from perdure.replay.registry import Registry
 
@@ -312,6 +312,9 @@ class LiveExecution:
         if self.ended:
             msg = f"instance {self.instance!r}: history has a turn after its execution ended"
             raise NondeterminismError(msg)
+        if _was_given_up(recorded.ending):
+            self.ended, self.position = True, recorded.upto
+            return  # whoever took this turn decided it without the code
         compare_versions(self.instance, recorded.version, self.version)
         self._engine.repeat(recorded.actions)
         decided, _ = self._run(turn.batch, recorded.upto, recorded.now, replaying=True)
@@ -479,6 +482,35 @@ class LiveExecution:
         engine.open.clear()
         # Each holds the other: freed now, not when garbage is next collected.
         del engine.loop, engine.inbox, engine.requests
+
+
+def _was_given_up(ending: Ending | None) -> bool:
+    """Tell the end of a run that was failed where it would have been parked."""
+    failure = None if ending is None else ending.failure
+    return (
+        failure is not None
+        and failure.category is FailureCategory.CONFIGURATION
+        and failure.type in _PARKED
+    )
+
+
+_PARKED = frozenset(
+    {
+        "Definition",
+        "ForbiddenCall",
+        "HistoryLimit",
+        "Nondeterminism",
+        "Poison",
+        "SpinningTurn",
+        "UndecodableHistory",
+    }
+)
+"""Reasons of a Block."""
+
+
+def _unread_names(unread: Sequence[CarriedEvent]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    events = tuple([event.name for event in unread if not event.queued])
+    return events, tuple([event.name for event in unread if event.queued])
 
 
 _REASONS = {
