@@ -19,6 +19,7 @@ from perdure.errors import ConfigurationError, ProviderError
 from perdure.model.codec import encode_started
 from perdure.model.ids import UNTAGGED, ExecutorId, InstanceId, JsonText, LeaseToken, OperationId
 from perdure.model.records import Ending, Outcome, RecordKind, StartedBody  # noqa: F401  for processes
+from perdure.providers.administering import Question
 from perdure.providers.reading import InstanceStatus
 from perdure.providers.sqlite import MemoryStore, SqliteProvider
 from perdure.providers.work import (
@@ -235,6 +236,24 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         (turn,) = await turns(provider)
         assert turn.held
         assert [record.body for record in turn.records] == ['"done"']
+
+
+async def test_old_news_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "perdure.db"
+    async with SqliteProvider(path) as provider:
+        await provider.enqueue([start("a"), start("b")])
+        for number in range(1600):
+            to, within = InstanceId("ab"[number % 2]), timedelta(minutes=1)
+            await provider.ask([Question(f"q{number}", to, "state", JsonText("{}"), within)])
+    with closing(sqlite3.connect(path)) as connection:
+        (count,) = connection.execute("select count(*) from perdure_news").fetchone()
+    assert 1000 <= count <= 1500
+
+
+async def test_memory_may_be_named_as_sqlite_names_it() -> None:
+    async with SqliteProvider(":memory:") as one, SqliteProvider(":memory:") as two:
+        await one.enqueue([start("a")])
+        assert await two.read_instances([InstanceId("a")]) == [None]
 
 
 # ---------------------------------------------------------------------- what can go wrong

@@ -36,6 +36,7 @@ HELD: ContextVar[Held | None] = ContextVar("perdure_sqlite_held", default=None)
 The task, because what it starts inherits the variable, and may well work for others.
 """
 
+_MEMORY = ":memory:"
 _LOOK_SECONDS_MIN = 0.01
 _LOOK_SECONDS_MAX = 0.1
 
@@ -53,6 +54,8 @@ class Base:
         busy_seconds: float = 10.0,
     ) -> None:
         self._terms = Terms(clock, inbox_limit, keep_early, busy_seconds)
+        if store == _MEMORY:
+            store = MemoryStore()
         self._store: MemoryStore | FileStore = (
             store if isinstance(store, MemoryStore) else FileStore(store, busy_seconds=busy_seconds)
         )

@@ -40,6 +40,7 @@ __all__ = ["FileStore", "Watch"]
 _SQL = statements("schema_steps")
 _MESSAGE_SQL = statements("messages")
 _BATCH_MAX = 200
+_NEWS_SWEPT_EVERY = 500
 _MARK = secrets.randbits(60)
 
 _boards: WeakValueDictionary[str, Board] = WeakValueDictionary()
@@ -364,7 +365,9 @@ class Watch:
 def _tell(execute: Execute, lines: Iterable[str], writer: int) -> None:
     text = "\n".join(lines)
     if text:
-        execute(_MESSAGE_SQL["tell"], (writer, text))
+        told = execute(_MESSAGE_SQL["tell"], (writer, text))
+        if (told.lastrowid or 0) % _NEWS_SWEPT_EVERY == 0:
+            execute(_MESSAGE_SQL["forget_news"])
 
 
 def _undo(connection: sqlite3.Connection) -> None:

@@ -231,5 +231,4 @@ def sweep(tx: Transaction, limit: int) -> Swept:
     executors = tx.execute(_SQL["forget_executors"], (tx.now - 10 * _MINUTE, limit)).rowcount
     tx.execute(_SQL["forget_changes"], (tx.now - 60 * _MINUTE, limit))
     tx.execute(_SQL["forget_kinds"])
-    tx.execute(_SQL["forget_news"])
     return Swept(len(expired), questions, executors)

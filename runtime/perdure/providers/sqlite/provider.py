@@ -58,7 +58,7 @@ class SqliteProvider(AdministrationVerbs, TransactionVerbs):
 
     Args:
         store: The path of a file, which is made if it is not there, or a `MemoryStore`, which
-            several providers may share.
+            several providers may share; `":memory:"` is a new one.
         clock: What is taken for the time; the machine's clock by default.
         inbox_limit: How many unread messages from outside an instance may have.
         keep_early: How long messages wait for an instance that is not there yet.
