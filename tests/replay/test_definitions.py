@@ -211,9 +211,33 @@ async def _for_ever(ctx: OrchestrationContext) -> NoReturn:
     await ctx.continue_as_new()
 
 
+def _same[T](value: T) -> int: ...  # type: ignore[empty-body]  # never called
+def _first[T](values: list[T]) -> T: ...  # type: ignore[empty-body]  # never called
+def _maybe[T](number: int) -> dict[str, T | None]: ...  # type: ignore[empty-body]  # never called
+
+
+@dataclass
+class Box[T]:
+    value: T
+
+
+def test_generic_types_come_back() -> None:
+    @activity
+    def wrap(one: Box[Order], many: list[Box[Box[int]]], any_: Box[Any]) -> Box[Order | None]:
+        return Box(None)
+
+    arguments = (Box(Order("a", 1)), [Box(Box(1))], Box("x"))
+    found = wrap.decode_arguments(wrap.encode_arguments(*arguments))
+    assert tuple(found.values()) == arguments
+    assert wrap.decode_result(wrap.encode_result(Box(Order("b", 2)))) == Box(Order("b", 2))
+
+
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
+        (lambda: Registry(activity(_same)), "generic: parameter 'value' .* type variable T"),
+        (lambda: Registry(activity(_first)), "is generic: parameter 'values' .* Name the type"),
+        (lambda: Registry(activity(_maybe)), "is generic: its result is declared with"),
         (lambda: activity(_star), r"activity '_star' takes \*args"),
         (lambda: activity(_keywords), r"activity '_keywords' takes \*\*kwargs"),
         (lambda: activity(_positional), "parameter 'a' is positional-only; drop the `/`"),

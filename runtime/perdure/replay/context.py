@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, overload
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn, cast, overload
 
 from perdure.replay.basics import ReplayLogger
 from perdure.replay.checks import checked_name
@@ -29,7 +29,7 @@ class OrchestrationContext(SeedNames):
 
     def continue_as_new(
         self, *args: object, version: str | None = None, **kwargs: object
-    ) -> Awaitable[NoReturn]:
+    ) -> Coroutine[Any, Any, NoReturn]:
         """End this execution and start the next, with these arguments and a fresh history.
 
         The code goes no further than the next `await`, so write `await ctx.continue_as_new(...)`.
@@ -47,7 +47,9 @@ class OrchestrationContext(SeedNames):
         arguments = self._definition.signature.encode(args, kwargs)
         if version is not None:
             check_version(self._definition.signature.owner, version)
-        return self.engine.continue_as_new(self._definition.name, version, arguments)
+        never: Any = self.engine.continue_as_new(self._definition.name, version, arguments)
+        # A future; but only of a coroutine do checkers believe that awaiting it does not return.
+        return cast("Coroutine[Any, Any, NoReturn]", never)
 
     def patched(self, patch: str) -> bool:
         """Tell whether this execution takes an edit of the code, named by a text of your own.

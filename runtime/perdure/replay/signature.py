@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Never, NoReturn, TypedDict, cast, get_type_hints
+from types import GenericAlias, SimpleNamespace
+from typing import TYPE_CHECKING, Any, Never, NoReturn, TypedDict, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, SchemaSerializer, to_json
@@ -159,6 +159,15 @@ class Signature:
         except Exception as error:
             msg = f"{self.owner}: an annotation cannot be resolved: {first_line(error)}"
             raise DefinitionError(msg) from error
+        for what, hint in found.items():
+            if variable := _free_variable(hint):
+                shown = "its result" if what == "return" else f"parameter {what!r}"
+                msg = (
+                    f"{self.owner} is generic: {shown} is declared with the type variable "
+                    f"{variable}, and whoever reads it back is not told what that was. Name the "
+                    "type, or write one definition for each"
+                )
+                raise DefinitionError(msg)
         found.setdefault("return", Any)
         returns = found["return"]
         self.returns = Any if returns in _NEVER else returns
@@ -292,6 +301,16 @@ class Signature:
         if problem["loc"]:
             return f"argument of {self.owner} does not fit: {first_problem(error)}"
         return f"the arguments of {self.owner} are not a JSON object by name: {problem['msg']}"
+
+
+def _free_variable(hint: Any) -> str | None:
+    """Name a type variable that nothing binds; a generic class by itself holds anything."""
+    if isinstance(hint, TypeVar):
+        return str(hint)
+    if isinstance(hint, type) and not isinstance(hint, GenericAlias):
+        return None
+    parameters = getattr(hint, "__parameters__", ())
+    return str(parameters[0]) if parameters else None
 
 
 def _typed_dict(fields: dict[str, Any]) -> Any:
