@@ -29,6 +29,8 @@ from pydantic import BaseModel, Field, field_validator
 
 from perdure import OrchestrationContext, Registry, activity, orchestration
 from perdure.errors import ForbiddenCallError
+from perdure.model.ids import JsonText
+from perdure.model.records import Outcome
 from perdure.model.strictness import Strictness, TripwirePolicy
 from perdure.testing.scripted import ScriptedHistory
 
@@ -302,6 +304,32 @@ def test_the_context_gives_time_ids_and_chance() -> None:
     history.complete("0:1", "done")
     history.turn()
     history.replay()
+
+
+def test_steps_and_queries_may_ask_the_machine() -> None:
+    @orchestration
+    async def order(ctx: OrchestrationContext) -> float:
+        @ctx.query
+        def age() -> float:
+            return time.time()
+
+        def now() -> float:
+            return time.time() + random.random()
+
+        await work("a")
+        return ctx.step(now)
+
+    history = ScriptedHistory(Registry(order, work), order, strictness=ERROR)
+    live = history.open()
+    live.take_turn(history.records, upto=1, now=history.now)
+    asked = live.answer_query("age", JsonText("{}"))
+    assert isinstance(asked, str), asked
+    live.close()
+    history.turn()
+    history.complete("0:1", "done")
+    ending = history.turn().ending
+    assert ending is not None
+    assert ending.outcome is Outcome.COMPLETED
 
 
 def test_outside_of_a_turn_nobody_minds() -> None:

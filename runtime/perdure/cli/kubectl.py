@@ -51,7 +51,7 @@ _COMPONENTS = ("replayer", "operator")
 """Of pods that have the database, best first."""
 _SELECTOR = "app.kubernetes.io/name=perdure"
 _COMPONENT_LABEL = "app.kubernetes.io/component"
-_LOCAL = {"run", "replay", "bench", "executor", "replayer"}
+_LOCAL = {"run", "check", "replay", "bench", "executor", "replayer"}
 _OF_AN_INSTANCE = {"get", "history", "tree", "watch", "result"}
 _OF_INSTANCES = {"cancel", "terminate", "suspend", "resume"}
 _VALUE_FLAGS = {

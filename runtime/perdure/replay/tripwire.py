@@ -160,7 +160,9 @@ def _engine() -> Engine | None:
     if context is None:
         return None
     engine = context.engine
-    if engine.closed or engine.tripwire is TripwirePolicy.OFF or engine.is_silenced:
+    if engine.closed or engine.tripwire is TripwirePolicy.OFF:
+        return None
+    if engine.is_silenced or engine.is_reading:  # nothing that code decides now is kept
         return None
     return engine if engine.loop.running else None
 
