@@ -18,6 +18,7 @@ from perdure.providers.postgres.errors import (
     is_transient_conflict,
     translate,
 )
+from perdure.providers.postgres.prepared import PreparedConnection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +43,14 @@ class Target:
         self._url = url
         self._application_name = application_name
         self._call_seconds = call_seconds
+        self.prepares = prepare
         self._statement_cache_size = 100 if prepare else 0
 
     async def connect(self) -> Connection:
         """Open one connection."""
         return await asyncpg.connect(
             self._url,
+            connection_class=PreparedConnection,
             timeout=self._call_seconds,
             command_timeout=self._call_seconds,
             statement_cache_size=self._statement_cache_size,
@@ -79,7 +82,10 @@ class Connections:
     async def _run(self, query: str, args: Sequence[object]) -> Sequence[asyncpg.Record]:
         connection = await self._take()
         try:
-            rows = await connection.fetch(query, *args)
+            if self._target.prepares and isinstance(connection, PreparedConnection):
+                rows = await connection.run(query, args)
+            else:
+                rows = await connection.fetch(query, *args)
         except asyncpg.PostgresError as error:
             if ends_connection(error):
                 connection.terminate()
