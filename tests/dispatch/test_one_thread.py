@@ -109,3 +109,37 @@ def test_the_same_seed_gives_the_same_history_to_the_microsecond() -> None:
 def test_any_order_of_what_happens_at_once_ends_the_same() -> None:
     for seed in range(5):
         simulated(seed, random.Random(seed))
+
+
+def test_an_idle_process_asks_storage_less_than_once_a_second() -> None:
+    loop = VirtualLoop()
+
+    async def idle() -> float:
+        async with SqliteProvider(MemoryStore(), clock=loop.clock) as provider:
+            calls = Calls(provider)
+            turns, activities = TurnSettings(inline=True), ActivitySettings(inline=True)
+            registry = Registry(hangs, leaf)
+            async with LocalRuntime(
+                cast("Any", calls), registry, turns=turns, activities=activities
+            ):
+                await asyncio.sleep(1000)  # may sleep: on a clock that is made up
+            return calls.made / 1000
+
+    try:
+        assert loop.run(idle()) <= 0.75
+    finally:
+        loop.close()
+
+
+class Calls:
+    """Storage that counts what it is asked, hints left out: those come by themselves."""
+
+    def __init__(self, provider: SqliteProvider) -> None:
+        self._provider = provider
+        self.made = 0
+
+    def __getattr__(self, verb: str) -> Any:
+        found = getattr(self._provider, verb)
+        if verb != "hints":
+            self.made += 1
+        return found

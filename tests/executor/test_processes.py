@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,18 +13,18 @@ import urllib.request
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
+import asyncpg
 import pytest
 
 from perdure.client import Client
 from perdure.model.ids import JsonText
 from perdure.model.records import RecordKind
+from perdure.providers.postgres import PostgresProvider, migrate
 from perdure.testing.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
-
-    from perdure.providers.postgres import PostgresProvider
 
     Eventually = Callable[..., Awaitable[None]]
 
@@ -299,3 +300,73 @@ async def test_a_process_waits_for_a_database_that_is_not_there_yet(
     process.send_signal(signal.SIGTERM)
     await eventually(lambda: process.poll() is not None)
     assert process.returncode == 0
+
+
+async def test_a_process_outlives_a_long_absence_of_its_database(
+    processes: Processes, eventually: Eventually
+) -> None:
+    ports = {"replayer": free_port(), "executor": free_port()}
+    with EmbeddedPostgres(settings={"fsync": "off"}) as server:
+        await migrate(server.url)
+        running = [
+            processes.start(
+                role, PERDURE_DATABASE_URL=server.url, PERDURE_PROBE_PORT=str(ports[role])
+            )
+            for role in ports
+        ]
+        for port in ports.values():
+            await eventually(lambda port=port: ready(port) == '{"ok": true}\n')
+        server.stop()
+        for port in ports.values():
+            await eventually(lambda port=port: "storage:" in ready(port))
+        server.start()
+        processes.release("away")
+        async with PostgresProvider(server.url) as provider, Client(provider) as client:
+            handle = await client.start_named(
+                "waits_for_it", JsonText('{"key":"away"}'), result_type=int
+            )
+            assert await handle.result(timeout=20) == 1
+        for port in ports.values():
+            await eventually(lambda port=port: ready(port) == '{"ok": true}\n')
+        assert [process.poll() for process in running] == [None, None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+            await eventually(lambda process=process: process.poll() is not None)
+            assert process.returncode == 0
+
+
+async def test_a_server_without_a_free_connection_is_waited_for(
+    processes: Processes, eventually: Eventually
+) -> None:
+    port = free_port()
+    few = {"fsync": "off", "max_connections": "8", "superuser_reserved_connections": "0"}
+    with EmbeddedPostgres(settings=few) as server:
+        await migrate(server.url)
+        taken = [await asyncpg.connect(server.url) for _ in range(8)]
+        process = processes.start(
+            "executor", PERDURE_DATABASE_URL=server.url, PERDURE_PROBE_PORT=str(port)
+        )
+        await eventually(lambda: "too many clients" in ready(port))
+        for connection in taken:
+            await connection.close()
+        await eventually(lambda: ready(port) == '{"ok": true}\n')
+        process.send_signal(signal.SIGTERM)
+        await eventually(lambda: process.poll() is not None)
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_process_that_is_still_connecting_ends_at_once_and_in_silence(
+    processes: Processes, eventually: Eventually, number: signal.Signals
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, says nothing
+        silent.settimeout(20)
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
+        process = processes.start("executor", PERDURE_DATABASE_URL=url)
+        connection, _ = await asyncio.to_thread(silent.accept)
+        process.send_signal(number)
+        await eventually(lambda: process.poll() is not None, 10)
+        connection.close()
+    assert process.returncode == 0
+    assert process.stderr is not None
+    assert b"never retrieved" not in process.stderr.read()
