@@ -419,21 +419,8 @@ def encode_started(body: StartedBody) -> JsonText:
         parts.append(f',"carried":{encode_carried(body.carried)}')
     if body.custom_status is not None:
         parts.append(f',"custom_status":{body.custom_status}')
-    parts += _of_the_last_execution(body)
-    parts.append("}")
-    return JsonText("".join(parts))
-
-
-def _of_the_last_execution(body: StartedBody) -> list[str]:
-    """Encode what a first execution seldom has."""
-    parts: list[str] = []
-    if body.keys:
-        parts.append(f',"keys":[{",".join(map(_encode_key, body.keys))}]')
-    if body.updates:
-        updates = ",".join(
-            f'{{"update":{json_string(each.update)},"body":{each.body}}}' for each in body.updates
-        )
-        parts.append(f',"updates":[{updates}]')
+    if body.keys or body.updates:
+        parts += _of_the_last_execution(body)
     if body.timeout is not None:
         parts.append(f',"timeout":{body.timeout.total_seconds()!r}')
     if body.deadline is not None:
@@ -442,6 +429,20 @@ def _of_the_last_execution(body: StartedBody) -> list[str]:
         parts.append(f',"priority":{body.priority}')
     if body.attributes is not None:
         parts.append(f',"attributes":{body.attributes}')
+    parts.append("}")
+    return JsonText("".join(parts))
+
+
+def _of_the_last_execution(body: StartedBody) -> list[str]:
+    """Encode what only later executions have."""
+    parts: list[str] = []
+    if body.keys:
+        parts.append(f',"keys":[{",".join(map(_encode_key, body.keys))}]')
+    if body.updates:
+        updates = ",".join(
+            f'{{"update":{json_string(each.update)},"body":{each.body}}}' for each in body.updates
+        )
+        parts.append(f',"updates":[{updates}]')
     return parts
 
 
@@ -456,43 +457,53 @@ def decode_started(text: JsonText) -> StartedBody:
     """Decode what `encode_started` wrote."""
     data = decode_object(text, what="a stored start")
     try:
-        parent, deadline, timeout = (data.get(k) for k in ("parent", "deadline", "timeout"))
+        parent = data.get("parent")
+        rarer: dict[str, Any] = {} if data.keys() <= _USUAL else _rarer(data)
         return StartedBody(
-            name=data["name"],
-            version=data.get("version"),
-            input=raw_json(data["input"]),
-            parent=None
+            data["name"],
+            data.get("version"),
+            raw_json(data["input"]),
+            None
             if parent is None
             else ParentLink(
                 InstanceId(parent["instance"]),
                 parent["execution"],
                 OperationId(parent["operation"]),
             ),
-            carried=tuple(
-                CarriedEvent(item["name"], _raw(item, "data"), item.get("queued", False))
-                for item in data.get("carried", ())
-            ),
-            custom_status=_raw(data, "custom_status"),
-            keys=tuple(
-                KeyValue(
-                    item["key"],
-                    raw_json(item["value"]),
-                    datetime.fromisoformat(item["updated_at"]),
-                )
-                for item in data.get("keys", ())
-            ),
-            updates=tuple(
-                CarriedUpdate(item["update"], raw_json(item["body"]))
-                for item in data.get("updates", ())
-            ),
-            timeout=None if timeout is None else timedelta(seconds=timeout),
-            deadline=None if deadline is None else datetime.fromisoformat(deadline),
-            priority=data.get("priority", 0),
-            attributes=_raw(data, "attributes"),
+            **rarer,
         )
     except (KeyError, TypeError, ValueError) as error:
         msg = f"a stored start is damaged: {error!r}"
         raise PayloadError(msg) from error
+
+
+_USUAL = frozenset({"name", "version", "input", "parent"})
+
+
+def _rarer(data: dict[str, Any]) -> dict[str, Any]:
+    """Read what most first executions do not have."""
+    deadline, timeout = data.get("deadline"), data.get("timeout")
+    return {
+        "carried": tuple(
+            CarriedEvent(item["name"], _raw(item, "data"), item.get("queued", False))
+            for item in data.get("carried", ())
+        ),
+        "custom_status": _raw(data, "custom_status"),
+        "keys": tuple(
+            KeyValue(
+                item["key"], raw_json(item["value"]), datetime.fromisoformat(item["updated_at"])
+            )
+            for item in data.get("keys", ())
+        ),
+        "updates": tuple(
+            CarriedUpdate(item["update"], raw_json(item["body"]))
+            for item in data.get("updates", ())
+        ),
+        "timeout": None if timeout is None else timedelta(seconds=timeout),
+        "deadline": None if deadline is None else datetime.fromisoformat(deadline),
+        "priority": data.get("priority", 0),
+        "attributes": _raw(data, "attributes"),
+    }
 
 
 def _raw(item: dict[str, Any], field: str) -> JsonText | None:

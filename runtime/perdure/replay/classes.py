@@ -225,7 +225,7 @@ def _register(
             msg = f"event {name!r}: its method takes the event's data and nothing else"
             raise DefinitionError(msg)
         coroutine = _listen(ctx, handler)
-        ctx.engine.loop.start_at(f"e.{name}", coroutine, requests.context.copy())
+        ctx.engine.loop.start_at(f"e.{name}", coroutine, requests.context())
 
 
 async def _listen(ctx: OrchestrationContext, handler: Handler) -> None:

@@ -327,13 +327,12 @@ class Engine:
     def _admit_payload(self, call: str, text: JsonText, operation: OperationId, line: str) -> None:
         """Admit arguments, see `admit`."""
         limit, fault = self.limits.payload_bytes, None
-        if len(text) * 4 > limit and (size := len(text.encode())) > limit:
+        if (size := len(text.encode())) > limit:
             fault = (
                 f"the arguments of {call} are {size:,} bytes of JSON; the limit is {limit:,}. "
                 "Put the data into a store and pass its address"
             )
-        if fault is not None or self._recorded:
-            self.admit(call, fault, operation, line)
+        self.admit(call, fault, operation, line)
 
     def schedule_activity[R](  # noqa: PLR0917  the hot path, with few callers
         self,
@@ -348,7 +347,8 @@ class Engine:
     ) -> OperationHandle[R]:
         """Ask for an activity; without a priority it has the instance's."""
         operation, line = self.next_operation()
-        self._admit_payload(f"activity {name!r}", input_, operation, line)
+        if len(input_) * 4 > self.limits.payload_bytes or self._recorded:
+            self._admit_payload(f"activity {name!r}", input_, operation, line)
         level = self.priority if priority is None else priority
         if level != (0 if options is None else options.priority):
             options = replace(options or ActivityOptions(), priority=level)

@@ -172,7 +172,8 @@ class Inbox:
 
     def unread(self) -> tuple[CarriedEvent, ...]:
         """Return the events and messages that nobody has taken, oldest first."""
-        kept = sorted((*self._events.kept(), *self._queued.kept()), key=_order)
+        kept = self._events.kept() + self._queued.kept()
+        kept.sort(key=_order)
         return tuple(event for _, event in kept)
 
 

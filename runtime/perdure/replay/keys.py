@@ -37,8 +37,10 @@ class Keys:
 
     def __init__(self, entries: Iterable[KeyValue]) -> None:
         """Begin with what the last execution left."""
-        self.entries = {entry.key: entry for entry in entries}
-        self._bytes = sum(map(_size, self.entries.values()))
+        self.entries: dict[str, KeyValue] = {}
+        self._bytes = 0
+        for entry in entries:
+            self.set(entry)
 
     def fault(self, key: str, value: JsonText, limits: Limits) -> str | None:
         """Say why an entry has no room, or None."""

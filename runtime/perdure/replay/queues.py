@@ -68,7 +68,7 @@ class Arrivals:
 
     def kept(self) -> list[tuple[int, CarriedEvent]]:
         """Return what nobody has taken, with the numbers that it arrived by."""
-        return [item for kept in self._kept.values() for item in kept]
+        return [item for kept in self._kept.values() for item in kept] if self._kept else []
 
 
 class Queue[T]:

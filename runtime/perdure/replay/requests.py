@@ -36,6 +36,7 @@ from perdure.model.codec import decode_update, encode
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import NAME_BYTES_MAX, JsonText, fault_of
 from perdure.model.records import CarriedUpdate
+from perdure.replay.current import CURRENT
 from perdure.replay.failures import explain_foreign, failure_from
 from perdure.replay.loop import ExecutionClosed
 from perdure.replay.signature import Signature
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from perdure.model.records import UpdateBody
+    from perdure.replay.context import OrchestrationContext
     from perdure.replay.engine import Engine
 
 __all__ = ["Handler", "QueryDecorator", "Requests", "UpdateDecorator", "UpdateHandler"]
@@ -162,7 +164,7 @@ class UpdateDecorator(Protocol):
 class Requests:
     """What one execution answers to, and what it has not answered yet."""
 
-    __slots__ = ("_engine", "_open", "_queries", "_seen", "_updates", "context")
+    __slots__ = ("_engine", "_open", "_queries", "_seen", "_updates", "author")
 
     def __init__(self, engine: Engine) -> None:
         """Begin with nothing to answer to."""
@@ -171,13 +173,19 @@ class Requests:
         self._updates: dict[str, Handler] = {}
         self._open: dict[str, JsonText] = {}
         self._seen: set[str] = set()
-        self.context = Context()
-        """What handlers run in: as the root task began with."""
+        self.author: OrchestrationContext | None = None
+        """What handlers find by `perdure.current()`."""
 
     @property
     def unfinished(self) -> int:
         """How many updates are unanswered."""
         return len(self._open)
+
+    def context(self) -> Context:
+        """Make what a task begins with: nothing but who it belongs to."""
+        made = Context()
+        made.run(CURRENT.set, self.author)
+        return made
 
     # -------------------------------------------------------------- registering
 
@@ -229,7 +237,7 @@ class Requests:
             self._answer(update, failure=_missing("UnknownUpdate", message))
             return
         path = f"u.{len(self._seen) - 1}"
-        self._engine.loop.start_at(path, self._serve(update, handler, asked), self.context.copy())
+        self._engine.loop.start_at(path, self._serve(update, handler, asked), self.context())
 
     async def _serve(self, update: str, handler: Handler, asked: UpdateBody) -> None:
         """Run a handler; whatever comes of it is the answer."""
@@ -282,7 +290,7 @@ class Requests:
         try:
             arguments = handler.signature.decode(input_)
             with self._engine.reading():
-                return handler.encode_result(self.context.copy().run(handler.fn, **arguments))
+                return handler.encode_result(self.context().run(handler.fn, **arguments))
         except (Exception, CancelledError) as error:  # noqa: BLE001  it is the answer
             return failure_from(error)
 

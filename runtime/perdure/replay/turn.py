@@ -47,7 +47,6 @@ from perdure.model.turns import TurnBody, decode_turn, encode_turn
 from perdure.replay.amendments import amend
 from perdure.replay.compare import compare_actions, compare_endings, compare_versions
 from perdure.replay.context import OrchestrationContext
-from perdure.replay.current import CURRENT
 from perdure.replay.engine import Engine, cancelled, timed_out
 from perdure.replay.failures import explain_foreign, failure_from
 from perdure.replay.inbox import reason_of
@@ -216,7 +215,8 @@ class LiveExecution:
         except AuthorError as error:
             self._failed = error
             raise
-        self._warn_of_length(self.position, upto)
+        if upto - self._first_seq + 1 >= HISTORY_WARNINGS[0] * self._limits.history_records:
+            self._warn_of_length(self.position, upto)
         self.position = upto
         return TurnResult(
             version=self._definition.version,
@@ -356,12 +356,9 @@ class LiveExecution:
         after = self._after(ending) if ending is not None else None
         actions = tuple([action for action in engine.actions if action is not None])
         unread = engine.inbox.unread() if ending is not None and after is None else ()
-        body = TurnBody(
-            *(upto, engine.now, self.version, _PYTHON, self._build, actions, ending),
-            unread=tuple([event.name for event in unread if not event.queued]),
-            unread_queued=tuple([event.name for event in unread if event.queued]),
-        )
-        return body, after
+        events, queued = _unread_names(unread) if unread else ((), ())
+        place = (upto, engine.now, self.version, _PYTHON, self._build)
+        return TurnBody(*place, actions, ending, events, queued), after
 
     def _carried_updates(self, start: Record) -> list[Record]:
         """Let updates of the last execution arrive right after the start of this one."""
@@ -379,11 +376,11 @@ class LiveExecution:
         except PayloadError as error:
             engine.abort(failure_from(error))
             return
-        context = engine.requests.context
-        context.run(CURRENT.set, self._context)
-        engine.watch_deadline()
+        engine.requests.author = self._context
+        if engine.deadline is not None:
+            engine.watch_deadline()
         coroutine = self._definition.fn(self._context, **arguments)
-        engine.root = engine.loop.start_root(coroutine, context.copy())
+        engine.root = engine.loop.start_root(coroutine, engine.requests.context())
 
     # ------------------------------------------------------------------ the end
 
