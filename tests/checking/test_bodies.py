@@ -276,3 +276,95 @@ def test_a_message_names_the_call_and_the_remedy_at_its_place(look: Look) -> Non
         "datetime.datetime.now() reads the clock of this machine, which says something else on "
         "replay: use ctx.now(), the recorded time of the turn"
     )
+
+
+def test_steps_and_queries_may_do_what_they_like(look: Look) -> None:
+    findings = look("""\
+        import os, random, time, uuid
+
+        def machine() -> str:
+            return os.environ["HOME"]
+
+        @orchestration
+        async def order(ctx: OrchestrationContext) -> None:
+            def now() -> float:
+                return time.time()
+
+            @ctx.query
+            def age() -> float:
+                return time.time()
+
+            ctx.step(now)
+            ctx.step(machine)
+            ctx.step(lambda: random.random())
+            ctx.step(uuid.uuid4)
+            ctx.step(str, time.time())
+    """)
+    assert [(finding.code, finding.line) for finding in findings] == [("PD101", 30)]
+
+
+@pytest.mark.parametrize(
+    ("decorator", "after"),
+    [
+        ("@orchestration", ""),
+        ("@orchestration(name='basket')", ""),
+        ("", "cart = orchestration(Cart)"),
+        ("", "cart = orchestration(version='1.2.0')(Cart)"),
+    ],
+)
+def test_a_class_is_looked_at_with_all_its_methods(look: Look, decorator: str, after: str) -> None:
+    findings = look(f"""\
+        import time
+        from perdure.replay.classes import query, update
+
+        {decorator or "# nothing here"}
+        class Cart:
+            def __init__(self) -> None:
+                self.since = time.time()
+
+            async def run(self, ctx, owner: str, *, limit) -> None:
+                charge(owner)
+                await ctx.wait_event("pay")
+
+            @update
+            async def add(self, line: str) -> int:
+                return self.price() + id(line)
+
+            def price(self) -> int:
+                return hash("price")
+
+            @query
+            def age(self) -> float:
+                return time.time()
+
+        {after or "# nor here"}
+    """)
+    assert [(finding.code, finding.line - 11) for finding in findings] == [
+        ("PD101", 7),
+        ("PD205", 9),
+        ("PD110", 10),
+        ("PD108", 15),
+        ("PD108", 18),
+    ]
+    assert "parameter 'limit'" in findings[1].message
+    assert "reaches" not in findings[2].message
+
+
+def test_a_function_may_be_defined_by_a_call(look: Look) -> None:
+    findings = look("""\
+        import time
+
+        async def plain(ctx) -> None:
+            time.time()
+
+        def work(name: str) -> None: ...
+
+        order = orchestration(plain)
+        working = activity(tag="gpu")(work)
+
+        @orchestration
+        async def other(ctx: OrchestrationContext) -> None:
+            order()
+            working("a")
+    """)
+    assert [finding.code for finding in findings] == ["PD101", "PD110", "PD110"]

@@ -1,6 +1,6 @@
 """In scope: calls that a replay cannot repeat are caught where they are made, and no others are."""
 
-# ruff: noqa: ARG001, DTZ005, DTZ011, ICN001, PLW0108, PTH110, PTH118, PTH123  all on purpose
+# ruff: noqa: ARG001, ARG002, DTZ005, DTZ011, ICN001, PLW0108, PTH110, PTH118, PTH123  all on purpose
 
 from __future__ import annotations
 
@@ -213,6 +213,23 @@ async def helper() -> float:
 def line_of(text: str) -> int:
     lines = HERE.read_text().splitlines()
     return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+class Cart:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    async def run(self, ctx: OrchestrationContext) -> None:
+        self.add()
+
+    def add(self) -> None:
+        self.lines.append(str(time.time()))
+
+
+def test_a_class_is_looked_into() -> None:
+    cart = orchestration(Cart)
+    with pytest.raises(ForbiddenCallError, match=r"time\.time\(\)"):
+        ScriptedHistory(Registry(cart), cart, strictness=ERROR).turn()
 
 
 def test_the_message_names_the_line_the_remedy_and_how_to_allow_it() -> None:

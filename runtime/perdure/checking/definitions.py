@@ -44,7 +44,7 @@ def check_definition(definition: Definition, program: Program) -> Iterator[Hit]:
 
 
 def _owner(definition: Definition) -> str:
-    return f"{definition.kind} {definition.body.node.name!r}"
+    return f"{definition.kind} {definition.name!r}"
 
 
 def _coroutine(definition: Definition) -> Iterator[Hit]:
@@ -63,14 +63,13 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _context(definition: Definition, place: Place) -> Iterator[Hit]:
-    arguments = definition.body.node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
+    positional = definition.positional
     remedy = "it must take `ctx: OrchestrationContext` first"
     if not positional:
         yield Hit("PD202", definition.body.node, f"{_owner(definition)} takes no context: {remedy}")
         return
     first = positional[0]
-    if place.scope.is_class:
+    if place.scope.is_class and not definition.is_class:
         yield Hit(
             "PD202",
             definition.body.node,
@@ -93,7 +92,7 @@ def _parameters(definition: Definition, place: Place) -> Iterator[Hit]:
                 f"{_owner(definition)} takes {stars}{extra.arg}; arguments travel by name: take a "
                 "list or a dict instead",
             )
-    context = 1 if _has_context(definition, place) else 0
+    context = (1 if _has_context(definition, place) else 0) + (1 if definition.is_class else 0)
     for argument in arguments.posonlyargs[context:]:
         message = f"{_owner(definition)}: {argument.arg!r} is positional-only: drop the `/`"
         yield Hit("PD203", argument, message)
@@ -116,8 +115,7 @@ def _parameters(definition: Definition, place: Place) -> Iterator[Hit]:
 def _has_context(definition: Definition, place: Place) -> bool:
     if definition.kind == "orchestration":
         return True
-    arguments = definition.body.node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
+    positional = definition.positional
     return bool(
         positional
         and positional[0].annotation is not None
@@ -127,9 +125,8 @@ def _has_context(definition: Definition, place: Place) -> bool:
 
 def _types(definition: Definition, place: Place) -> Iterator[Hit]:
     node = definition.body.node
-    arguments = node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    named = [*positional[1 if _has_context(definition, place) else 0 :], *arguments.kwonlyargs]
+    first = 1 if _has_context(definition, place) else 0
+    named = [*definition.positional[first:], *node.args.kwonlyargs]
     for argument in named:
         if argument.arg in {"self", "cls"} and place.scope.is_class:
             continue
@@ -203,9 +200,10 @@ def check_duplicates(program: Program) -> Iterator[tuple[Definition, Hit]]:
     seen: dict[tuple[str, ...], Definition] = {}
     for definition in program.all_definitions:
         body = definition.body
-        if body.outer.parent is not None:  # made by a function: where it goes is not to be seen
-            continue
-        name = _text(definition.options.get("name"), body.node.name)
+        outer = body.outer.parent if definition.is_class else body.outer
+        if outer is None or outer.parent is not None:
+            continue  # made by a function: where it goes is not to be seen
+        name = _text(definition.options.get("name"), definition.name)
         version = _text(definition.options.get("version"), "1.0.0")
         if definition.kind == "activity":
             version = ""

@@ -106,6 +106,12 @@ _HANDLES: Final = {
     "perdure.OrchestrationContext.select2",
     "perdure.OrchestrationContext.select3",
     "perdure.OrchestrationContext.join",
+    "perdure.OrchestrationContext.join2",
+    "perdure.OrchestrationContext.join3",
+    "perdure.OrchestrationContext.schedule_activity_on_session",
+    "perdure.OrchestrationContext.schedule_activity_with_retry",
+    "perdure.OrchestrationContext.schedule_activity_with_retry_on_session",
+    "perdure.OrchestrationContext.get_kv_value_from_instance",
     "asyncio.sleep",
     "asyncio.wait_for",
     "asyncio.wait",
@@ -143,7 +149,7 @@ def _awaitable(place: Place, call: ast.Call) -> str:
         return ""
     definition = place.program.definitions.get(name)
     if definition is not None:
-        return f"{definition.kind} {definition.body.node.name!r}"
+        return f"{definition.kind} {definition.name!r}"
     if name in _HANDLES:
         short = name.replace("perdure.OrchestrationContext", "ctx")
         return f"{short}(...)"

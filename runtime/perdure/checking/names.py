@@ -25,7 +25,7 @@ _DEPTH_MAX: Final = 12
 _PUBLIC: Final = frozenset(
     {
         "Activity", "ActivityContext", "Client", "InstanceHandle", "OperationHandle",
-        "OrchestrationContext", "OrchestrationDef", "Registry", "activity", "current",
+        "OrchestrationContext", "OrchestrationDef", "Registry", "activity", "current", "query",
         "orchestration",
     }
 )  # fmt: skip

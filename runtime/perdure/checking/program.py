@@ -21,6 +21,7 @@ _SCOPED = (
     ast.ClassDef,
 )
 _REEXPORTS_MAX = 10
+_CONTEXT = "perdure.OrchestrationContext"
 
 
 @dataclass(slots=True)
@@ -46,6 +47,20 @@ class Definition:
     body: Body
     options: dict[str, ast.expr]
     """The keywords of the decorator."""
+    others: tuple[Body, ...] = ()
+    """Of a class: the methods beside `run` that decide."""
+    is_class: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called without `name=`."""
+        return self.body.outer.prefix.rpartition(".")[2] if self.is_class else self.body.node.name
+
+    @property
+    def positional(self) -> list[ast.arg]:
+        """The positional parameters, but for `self`."""
+        arguments = self.body.node.args
+        return [*arguments.posonlyargs, *arguments.args][1 if self.is_class else 0 :]
 
 
 @dataclass(slots=True)
@@ -86,6 +101,9 @@ class Program:
         for source in sources:
             if source.tree is not None:
                 self._gather_module(source, source.tree)
+        for source in sources:
+            if source.tree is not None:
+                self._gather_assigned(source, source.tree)
         for name in self.modules:
             parts = name.split(".")
             for start in range(1, len(parts)):
@@ -106,6 +124,8 @@ class Program:
                 methods = [s.name for s in statement.body if isinstance(s, FUNCTIONS)]
                 self.classes.setdefault(inner.prefix, methods)
                 self._gather(source, statement.body, inner)
+                for decorator in statement.decorator_list:
+                    self._define(decorator, inner.prefix, outer, inner.prefix)
             else:
                 for inner_block in _blocks(statement):
                     self._gather(source, inner_block, outer)
@@ -115,16 +135,48 @@ class Program:
         body = Body(scope.prefix, node, source, scope, outer)
         self.bodies[body.name] = body
         for decorator in node.decorator_list:
-            call = decorator if isinstance(decorator, ast.Call) else None
-            name = outer.qualify(call.func if call else decorator)
-            if name in {"perdure.orchestration", "perdure.activity"}:
-                options = {k.arg: k.value for k in call.keywords if k.arg} if call else {}
-                definition = Definition(name.rpartition(".")[2], body, options)
-                self.definitions[body.name] = definition
-                self.all_definitions.append(definition)
-                if definition.kind == "orchestration":
-                    _give_context_its_type(node, scope)
+            self._define(decorator, body.name, outer, body.name)
         self._gather(source, node.body, scope)
+
+    def _gather_assigned(self, source: Source, tree: ast.Module) -> None:
+        """Find definitions that are made by a call: `cart = orchestration(Cart)`."""
+        scope = self.modules[source.module]
+        for statement in tree.body:
+            match statement:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.Call() as call)
+                ) if len(call.args) == 1:
+                    target = scope.qualify(call.args[0])
+                    if target is not None:
+                        made = f"{scope.prefix}.{name}"
+                        self._define(call.func, self.resolve(target), scope, made)
+                case _:
+                    pass
+
+    def _define(self, decorator: ast.expr, target: str, scope: Scope, name: str) -> None:
+        """Note a definition, if that is what the decorator makes of the function or class."""
+        call = decorator if isinstance(decorator, ast.Call) else None
+        kind = scope.qualify(call.func if call else decorator)
+        if kind not in {"perdure.orchestration", "perdure.activity"}:
+            return
+        is_class = target in self.classes
+        body = self.bodies.get(f"{target}.run" if is_class else target)
+        if body is None:
+            return
+        options = {k.arg: k.value for k in call.keywords if k.arg} if call else {}
+        others = [self.bodies.get(f"{target}.{method}") for method in self.classes.get(target, ())]
+        definition = Definition(
+            kind.rpartition(".")[2],
+            body,
+            options,
+            tuple(each for each in others if each and each is not body and not _is_query(each)),
+            is_class=is_class,
+        )
+        self.definitions[name] = definition
+        self.all_definitions.append(definition)
+        if definition.kind == "orchestration":
+            _give_context_its_type(definition)
 
     # ------------------------------------------------------------------ names across files
 
@@ -160,24 +212,31 @@ class Program:
 
     def places(self, body: Body) -> Iterator[Place]:
         """Go through a body in the order of its text, nested functions and lambdas included."""
+        steps = _names_of_steps(body)
         for statement in body.node.body:
-            yield from self._places(statement, body.scope, body)
+            yield from self._places(statement, body.scope, body, steps)
 
-    def _places(self, node: ast.AST, scope: Scope, body: Body) -> Iterator[Place]:
+    def _places(
+        self, node: ast.AST, scope: Scope, body: Body, steps: frozenset[str]
+    ) -> Iterator[Place]:
+        if isinstance(node, FUNCTIONS) and (node.name in steps or _answers_queries(node, scope)):
+            return  # what it does is recorded, or decides nothing
         yield Place(node, scope, body, self)
         inner = scope
         if isinstance(node, _SCOPED):
             inner = scope_of(node, scope, scope.module, is_package=scope.is_package)
+        step = node.args[0] if isinstance(node, ast.Call) and _is_step(node, scope) else None
         for child in ast.iter_child_nodes(node):
-            yield from self._places(child, inner, body)
+            if child is not step:
+                yield from self._places(child, inner, body, steps)
 
-    def reached(self, start: Body) -> list[Body]:
-        """Return a body and the helpers that it names, directly or through others, once each.
+    def reached(self, *starts: Body) -> list[Body]:
+        """Return bodies and the helpers that they name, directly or through others, once each.
 
         Activities are left out, and so are other orchestrations: they are looked at themselves.
         """
-        found = {start.name: start}
-        waiting = [start]
+        found = {start.name: start for start in starts}
+        waiting = [*starts]
         while waiting:
             for place in self.places(waiting.pop()):
                 for name in self._named(place):
@@ -211,10 +270,49 @@ class Program:
         yield name
 
 
-def _give_context_its_type(node: Function, scope: Scope) -> None:
-    positional = [*node.args.posonlyargs, *node.args.args]
+def _give_context_its_type(definition: Definition) -> None:
+    positional = definition.positional
     if positional and positional[0].annotation is None:
-        scope.names[positional[0].arg].type = "perdure.OrchestrationContext"
+        definition.body.scope.names[positional[0].arg].type = _CONTEXT
+
+
+def _is_query(body: Body) -> bool:
+    """Tell a method that only answers questions."""
+    return any(
+        (body.outer.qualify(each.func if isinstance(each, ast.Call) else each) or "").endswith(
+            "perdure.query"
+        )
+        for each in body.node.decorator_list
+    )
+
+
+def _answers_queries(node: Function, scope: Scope) -> bool:
+    """Tell a function under `@ctx.query`."""
+    return any(
+        scope.qualify(each.func if isinstance(each, ast.Call) else each) == f"{_CONTEXT}.query"
+        for each in node.decorator_list
+    )
+
+
+def _is_step(call: ast.Call, scope: Scope) -> bool:
+    """Tell a call of `ctx.step`, whose first argument may do as it likes."""
+    return (
+        bool(call.args)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "step"
+        and scope.qualify(call.func) == f"{_CONTEXT}.step"
+    )
+
+
+def _names_of_steps(body: Body) -> frozenset[str]:
+    """Name the functions that a body hands to `ctx.step`."""
+    return frozenset(
+        node.args[0].id
+        for node in ast.walk(body.node)
+        if isinstance(node, ast.Call)
+        and _is_step(node, body.scope)
+        and isinstance(node.args[0], ast.Name)
+    )
 
 
 def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:

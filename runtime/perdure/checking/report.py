@@ -82,8 +82,8 @@ def _findings(program: Program) -> Iterator[Finding]:
         for hit in check_definition(definition, program):
             yield _finding(source, hit)
         if definition.kind == "orchestration":
-            for body in program.reached(definition.body):
-                users.setdefault(body.name, []).append(definition.body.node.name)
+            for body in program.reached(definition.body, *definition.others):
+                users.setdefault(body.name, []).append(definition.name)
         else:
             for place in program.places(definition.body):
                 for hit in check_activity_body(place):
@@ -112,7 +112,7 @@ def _nested(program: Program, users: dict[str, list[str]]) -> set[str]:
 def _in_body(program: Program, body: Body, names: Sequence[str]) -> Iterator[Finding]:
     """Apply the rules to a body; for a helper, say which orchestrations bring it into play."""
     suffix = ""
-    if body.name not in program.definitions:
+    if all(body is not definition.body for definition in program.all_definitions):
         listed = ", ".join(repr(name) for name in sorted(set(names))[:_SHOWN_MAX])
         suffix = f" (in {body.node.name!r}, which orchestration {listed} reaches)"
     for place in program.places(body):

@@ -348,15 +348,24 @@ def watch(function: Callable[..., object], policy: TripwirePolicy) -> None:
     _orchestrations.add(function)
     if not _is_armed:
         _arm()
-    if isinstance(function, types.FunctionType):
-        module = str(function.__globals__.get("__name__", ""))
-        top = module.partition(".")[0]
+    chain: list[types.FunctionType] = []
+    inner: object = function
+    while isinstance(inner, types.FunctionType):  # what decorators have put around it, too
+        chain.append(inner)
+        inner = getattr(inner, "__wrapped__", None)
+    if chain:
+        top = _home_of(chain[-1]).partition(".")[0]
         if top not in _roots and top != _OURS:
             _roots.add(top)
             _known.clear()
-        _watch_code(function.__code__)
-        _watch_module(module)
-        _watch_starters()
+    for each in chain:
+        _follow(each)
+    _watch_starters()
+
+
+def _home_of(function: types.FunctionType) -> str:
+    """Name the module that a function was written in, whatever a decorator makes it say."""
+    return str(function.__globals__.get("__name__", ""))
 
 
 def _look_always() -> None:
@@ -416,7 +425,7 @@ def _watch_value(value: object, module: str) -> None:
     if attribute is not None:
         value = getattr(value, attribute)
     while isinstance(value, types.FunctionType):
-        if value.__globals__.get("__name__") == module:
+        if _home_of(value) == module:
             _watch_code(value.__code__)
         value = getattr(value, "__wrapped__", None)
 
@@ -426,7 +435,7 @@ def _follow(value: object) -> None:
     if isinstance(value, types.MethodType):
         value = value.__func__
     if isinstance(value, types.FunctionType):
-        module = str(value.__globals__.get("__name__", ""))
+        module = _home_of(value)
         if _is_authors(module, value.__code__.co_filename):
             _watch_code(value.__code__)
             _watch_module(module)
