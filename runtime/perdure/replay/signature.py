@@ -207,7 +207,9 @@ class Signature:
         else:
             values = dict(zip(positional, args, strict=True))
         try:
-            if tuple(map(type, args)) == self._exact and not kwargs:
+            if self._delicate:
+                data = self._encode_each(values)
+            elif tuple(map(type, args)) == self._exact and not kwargs:
                 data = to_json(values)  # no warnings to look out for, which cost a microsecond
             else:
                 serializer = cast("SchemaSerializer", self._serializer)
@@ -216,8 +218,6 @@ class Signature:
             data = self._encode_each(values)
         if len(data) > PAYLOAD_BYTES_MAX:
             raise PayloadError(self._largest(values, len(data)))
-        if self._delicate:
-            data = self._encode_each(values)
         try:
             return checked(data, f"the arguments of {self.owner}")
         except PayloadError:
@@ -248,7 +248,7 @@ class Signature:
         return ", ".join(repr(name) for name in self.names) or "none"
 
     def _encode_each(self, values: dict[str, object]) -> bytes:
-        """Encode argument by argument, to name the one that cannot be."""
+        """Encode argument by argument: to prove each, and to name the one that cannot be."""
         hints = self.hints()
         parts = [
             f'"{name}":{encode(value, hints.get(name, Any), what=self._argument(name))}'
