@@ -72,6 +72,8 @@ def test_a_refusal_names_the_limit_and_is_replayed_under_any(what: str, cached: 
     last = history.turn()
     assert last.ending is not None
     message = decode(last.ending.output, str)
+    if what in ("activity", "orchestration", "detached", "continue"):
+        assert "52 of them in 'what'" in message
     assert "limit is 40" in message
     assert "bytes" in message
     history.replay()  # with the usual limits, under which nothing would be refused

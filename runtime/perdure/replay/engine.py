@@ -64,6 +64,7 @@ from perdure.model.ids import InstanceId, JsonText, OperationId, child_instance_
 from perdure.model.options import ActivityOptions, StartOptions
 from perdure.model.records import ParentClose
 from perdure.model.strictness import TripwirePolicy
+from perdure.replay.bounds import arguments_fault, size_fault
 from perdure.replay.futures import DurableTask, DurableTimer, OperationHandle, OperationKind
 from perdure.replay.inbox import DEADLINE, Inbox
 from perdure.replay.keys import Keys
@@ -326,12 +327,7 @@ class Engine:
 
     def _admit_payload(self, call: str, text: JsonText, operation: OperationId, line: str) -> None:
         """Admit arguments, see `admit`."""
-        limit, fault = self.limits.payload_bytes, None
-        if (size := len(text.encode())) > limit:
-            fault = (
-                f"the arguments of {call} are {size:,} bytes of JSON; the limit is {limit:,}. "
-                "Put the data into a store and pass its address"
-            )
+        fault = arguments_fault(call, text, self.limits.payload_bytes)
         self.admit(call, fault, operation, line)
 
     def schedule_activity[R](  # noqa: PLR0917  the hot path, with few callers
@@ -436,9 +432,7 @@ class Engine:
     def set_custom_status(self, value: JsonText | None) -> None:
         """Ask to show a status."""
         operation, line = self.next_operation()
-        limit, fault = self.limits.custom_status_bytes, None
-        if value is not None and (size := len(value.encode())) > limit:
-            fault = f"the custom status is {size:,} bytes of JSON; the limit is {limit:,}"
+        fault = size_fault("the custom status is", value, self.limits.custom_status_bytes)
         self.admit("custom status", fault, operation, line)
         self.custom_status = value
         self.actions.append(SetCustomStatus(operation, value, line))
@@ -449,9 +443,7 @@ class Engine:
         there = {} if self.attributes is None else decode_object(self.attributes)
         there.update(decode_object(values))
         kept = raw_json({name: found for name, found in there.items() if found is not None})
-        limit, fault = self.limits.attribute_bytes, None
-        if (size := len(kept.encode())) > limit:
-            fault = f"the attributes are {size:,} bytes of JSON; the limit is {limit:,}"
+        fault = size_fault("the attributes are", kept, self.limits.attribute_bytes)
         self.admit("attributes", fault, operation, line)
         self.attributes = kept
         self.actions.append(SetAttributes(operation, values, line))
