@@ -55,7 +55,7 @@ IDS: Final = Impurity(
 ENVIRONMENT: Final = Impurity(
     "PD104",
     "asks the machine or its environment, and replay may happen on another",
-    "pass it as an argument of the orchestration, or read it in an activity",
+    "pass it as an argument, or read it by ctx.step(...) or in an activity",
 )
 IO: Final = Impurity(
     "PD105",
