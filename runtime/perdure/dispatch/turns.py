@@ -19,7 +19,7 @@ import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import batched
 
@@ -55,7 +55,7 @@ from perdure.providers.work import (
     TurnsHint,
 )
 from perdure.replay.registry import Registry
-from perdure.replay.turn import Limits, LiveExecution, open_execution
+from perdure.replay.turn import LiveExecution, open_execution
 from perdure.telemetry import Metrics
 
 __all__ = ["TurnDispatcher"]
@@ -106,7 +106,8 @@ class TurnDispatcher:
         self.executor = executor or ExecutorId(draw(63))
         self._registry = registry
         self._settings = settings or TurnSettings()
-        self._limits = Limits(history_records=self._settings.history_records_max)
+        history_records = self._settings.history_records_max
+        self._limits = replace(registry.limits, history_records=history_records)
         self._build = build
         self._metrics = metrics or Metrics()
         self._storage = Storage(provider, self._metrics, dice)
