@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perdure.client import Client
 from perdure.dispatch import TurnDispatcher, TurnSettings
 from perdure.errors import OrchestrationError, OrchestrationTimedOutError, QueryError
 from perdure.executor import LocalRuntime
+from perdure.model.ids import ExecutorId, LeaseToken
 from perdure.model.records import ParentClose
 from perdure.model.strictness import OnNondeterminism, Strictness
 from perdure.providers.reading import InstanceStatus
+from perdure.providers.work import CodeId, FetchTurns
 from perdure.replay.context import OrchestrationContext
 from perdure.replay.definitions import activity, orchestration
 from perdure.replay.registry import Registry
@@ -21,7 +24,6 @@ from perdure.replay.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from perdure.client import Client
     from perdure.providers.protocol import Provider
 
     Eventually = Callable[..., Awaitable[None]]
@@ -233,6 +235,32 @@ async def test_a_child_over_the_limit_of_its_history_tells_its_parent(storage: P
     async with LocalRuntime(storage, REGISTRY, turns=FAILING) as local:
         handle = await local.client.start(has_a_child, "counts")
         assert await handle.result(timeout=20) == "HistoryLimit"
+
+
+@pytest.mark.parametrize("policy", OnNondeterminism)
+async def test_a_turn_that_nobody_ever_hands_in_is_poison(
+    storage: Provider, eventually: Eventually, policy: OnNondeterminism
+) -> None:
+    code = [CodeId("has_a_child", "1.0.0"), CodeId("waits", "1.0.0")]
+    settings = TurnSettings(attempts_max=3, strictness=Strictness(on_nondeterminism=policy))
+    async with Client(storage) as client:
+        handle = await client.start(waits, instance_id="poison")
+        for number in range(4):  # as by four processes that it ended
+            request = FetchTurns(ExecutorId(number), LeaseToken(number), 10, timedelta(0), code)
+            assert len((await storage.fetch_turns(request)).turns) == 1
+    async with LocalRuntime(storage, REGISTRY, turns=settings) as local:
+        wanted = {
+            OnNondeterminism.BLOCK: InstanceStatus.BLOCKED,
+            OnNondeterminism.FAIL: InstanceStatus.FAILED,
+        }[policy]
+
+        async def it_is_dealt_with() -> bool:
+            return await status_of(local.client, handle.instance_id) is wanted
+
+        await eventually(it_is_dealt_with)
+        info = await local.client.get("poison")
+        text = info.block.message if info.block else info.failure and info.failure.message
+        assert "given out 4 times and never committed" in str(text)
 
 
 # ------------------------------------------------------------------------- long histories

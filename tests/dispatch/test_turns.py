@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections import Counter
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,7 @@ from perdure.errors import NondeterminismError, OrchestrationError, PayloadError
 from perdure.executor import LocalRuntime
 from perdure.model.ids import InstanceId
 from perdure.model.records import RecordKind
+from perdure.model.strictness import STRICT
 from perdure.providers.postgres import PostgresProvider, migrate
 from perdure.providers.reading import InstanceStatus
 from perdure.replay.context import OrchestrationContext
@@ -226,6 +229,36 @@ def _changed() -> Registry:
         return str(await ctx.wait_event("go"))
 
     return Registry(changed)
+
+
+@activity
+def looks_around(what: str) -> str:
+    return f"{what} {time.time() > 0} {Path(__file__).exists()}"
+
+
+@orchestration
+async def looks(ctx: OrchestrationContext) -> str:
+    said = await looks_around("from an activity")
+    await ctx.wait_event("go")
+    return said + str(time.time())
+
+
+async def test_a_call_that_a_replay_cannot_repeat_blocks_and_activities_may_do_as_they_like(
+    provider: PostgresProvider, eventually: Eventually
+) -> None:
+    strict = TurnSettings(strictness=STRICT)
+    async with LocalRuntime(provider, Registry(looks, looks_around), turns=strict) as local:
+        handle = await local.client.start(looks)
+        await handle.raise_event("go")
+        await eventually(lambda: is_status(provider, handle.instance_id, InstanceStatus.BLOCKED))
+        info = await handle.status()
+        assert info.block is not None
+        assert info.block.reason == "ForbiddenCall"
+        line = looks.fn.__code__.co_firstlineno + 4
+        assert f"test_turns.py:{line}: time.time() reads the clock" in info.block.message
+        records = await provider.read_history(InstanceId(handle.instance_id))
+        said = [r.body for r in records if r.kind is RecordKind.ACTIVITY_COMPLETED]
+        assert said == ['"from an activity True True"']
 
 
 async def test_a_definition_may_want_to_fail_instead(

@@ -67,6 +67,19 @@ def test_everything_can_be_set() -> None:
     assert process.on_load_error is OnLoadError.WAIT
 
 
+def test_sessions_are_taken_on_the_terms_that_are_given() -> None:
+    env = {
+        **LEAST,
+        "PERDURE_SESSIONS_LIMIT": "7",
+        "PERDURE_SESSIONS_LEASE_SECONDS": "20",
+        "PERDURE_SESSIONS_IDLE_SECONDS": "90",
+    }
+    found = ExecutorSettings.from_env(env).activities
+    assert (found.sessions_max, found.sessions_lease.seconds, found.sessions_idle.seconds) == (
+        *(7, 20, 90),
+    )
+
+
 def test_tags_alone_leave_the_untagged_to_others() -> None:
     assert ExecutorSettings.from_env({**LEAST, "PERDURE_TAGS": "gpu"}).activities.tags == ("gpu",)
 
@@ -104,6 +117,9 @@ def test_the_password_is_never_shown() -> None:
         ("PERDURE_TAGS", "x" * 64, "64 bytes; 63 are allowed"),
         ("PERDURE_DATABASE_URL", "", "set PERDURE_DATABASE_URL"),
         ("PERDURE_ON_LOAD_ERROR", "panic", "expected exit or wait"),
+        ("PERDURE_SESSIONS_LIMIT", "-1", "PERDURE_SESSIONS_LIMIT is -1; expected a whole number"),
+        ("PERDURE_SESSIONS_LEASE_SECONDS", "0", "PERDURE_SESSIONS_LEASE_SECONDS is 0; expected"),
+        ("PERDURE_SESSIONS_IDLE_SECONDS", "30", "(PERDURE_SESSIONS_IDLE_SECONDS) is 30 s; it must"),
     ],
 )
 def test_errors_name_the_variable_and_what_was_found(
