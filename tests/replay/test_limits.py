@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perdure import OrchestrationContext, Registry, activity, orchestration
-from perdure.errors import HistoryLimitError, PayloadError, SpinningTurnError
+from perdure.errors import DefinitionError, HistoryLimitError, PayloadError, SpinningTurnError
 from perdure.model.actions import RefuseCall, ScheduleActivity
 from perdure.model.codec import PAYLOAD_BYTES_MAX, decode
 from perdure.model.ids import InstanceId, JsonText, OperationId
@@ -110,6 +110,14 @@ def test_limits_come_with_the_registry_unless_the_replayer_sets_others() -> None
     assert isinstance(history.turn().actions[0], RefuseCall)
     history = ScriptedHistory(registry, greedy, "key", catch=False, limits=Limits())
     assert history.turn().ending == Ending(Outcome.COMPLETED, JsonText('"not refused"'))
+
+
+def test_a_merged_registry_keeps_limits_and_refuses_two() -> None:
+    limited = Registry(greedy, work, child, limits=SMALL)
+    assert Registry(work).merge(limited).limits == SMALL
+    assert Registry(work, limits=SMALL).merge(Registry(child)).limits == SMALL
+    with pytest.raises(DefinitionError, match="two registries set different limits"):
+        Registry(limits=Limits(keys=1)).merge(limited)
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Limits)])

@@ -88,13 +88,19 @@ class Registry:
         return registry
 
     def merge(self, *others: Registry) -> Self:
-        """Add everything of other registries.
+        """Add everything of other registries, and take their limits where this one sets none.
 
         Raises:
-            DefinitionError: two definitions have the same name and version.
+            DefinitionError: two definitions have the same name and version, or two of the
+                registries set different limits.
         """
         for other in others:
             self.add(*other.orchestrations, *other.activities)
+            if DEFAULT_LIMITS not in (self.limits, other.limits) and self.limits != other.limits:
+                msg = f"two registries set different limits: {self.limits} and {other.limits}"
+                raise DefinitionError(msg)
+            if other.limits != DEFAULT_LIMITS:
+                self.limits = other.limits
         return self
 
     @property
