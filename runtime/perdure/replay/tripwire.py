@@ -229,7 +229,7 @@ def _on_call(_code: types.CodeType, _offset: int, function: object, first: objec
     """Look at one call in watched code, before it is made."""
     kind = type(function)
     is_plain = kind is types.FunctionType or kind is type or kind is types.BuiltinFunctionType
-    if is_plain and first.__class__ is not types.FunctionType and function in _harmless:
+    if is_plain and type(first) is not types.FunctionType and function in _harmless:
         return _done
     try:
         impurity, shown = _judge(function, first)
@@ -345,6 +345,8 @@ def watch(function: Callable[..., object], policy: TripwirePolicy) -> None:
         _look_always()
     if function in _orchestrations:
         return
+    if len(_orchestrations) >= _HARMLESS_MAX:
+        _orchestrations.clear()
     _orchestrations.add(function)
     if not _is_armed:
         _arm()
@@ -565,9 +567,11 @@ _NAMES: Final = {
 }
 
 
-def _on_audit(event: str, arguments: tuple[Any, ...], events: Any = _EVENTS) -> None:
-    """Hear what anybody asks of the system. Bound to its table: it outlives this module."""
-    if event not in events:
+def _on_audit(
+    event: str, arguments: tuple[Any, ...], events: Any = _EVENTS, current: Any = CURRENT
+) -> None:
+    """Hear what anybody asks of the system. Holds what it needs: it outlives this module."""
+    if event not in events or current.get() is None:
         return
     engine = _engine()
     if engine is None or _ZONES in str(arguments[:1]):
