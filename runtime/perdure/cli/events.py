@@ -17,17 +17,20 @@ from perdure.cli.output import plain
 from perdure.model.events import Event
 from perdure.model.failure import Failure
 from perdure.model.ids import JsonText
+from perdure.model.options import ActivityOptions, StartOptions
 
 __all__ = ["EVENT_COLUMNS", "EventLines", "event_document"]
 
 EVENT_COLUMNS = ("EVENT", "SINCE START", "KIND", "OPERATION", "NAME", "DETAIL")
 
 _HEAD = {"event_id", "execution", "at", "seq"}
-_JSON_FIELDS = {"input", "result", "data", "output", "value"}
+_JSON_FIELDS = {"input", "result", "data", "output", "value", "values"}
+_NAMES = ("name", "queue", "key", "update", "patch", "call")
+"""What an event is about, under whichever word."""
 # Shown first, in this order; what is not listed is for `-o json`.
 _DETAIL_FIELDS = (
-    *("failure", "input", "result", "data", "output", "value"),
-    *("delay", "instance", "reason", "unread"),
+    *("failure", "input", "result", "data", "output", "value", "values", "message"),
+    *("delay", "instance", "reason", "unread", "unread_queued"),
 )
 _LINE_WIDTH = 100
 _STYLES = (
@@ -86,7 +89,7 @@ class EventLines:
     def _parts(self, event: Event) -> tuple[str, str, str]:
         fields = _fields(event)
         operation = str(fields.get("operation", ""))
-        name = str(fields.get("name", ""))
+        name = str(next((fields[each] for each in _NAMES if each in fields), ""))
         key = (event.execution, operation)
         if name and operation:
             self._names[key] = name
@@ -107,8 +110,8 @@ def _said(name: str, value: object) -> str:
         case timedelta():
             return duration(value)
         case tuple():
-            unread = cast("tuple[str, ...]", value)
-            return f"unread: {', '.join(unread)}" if unread else ""
+            unread, what = cast("tuple[str, ...]", value), name.replace("_", " ")
+            return f"{what}: {', '.join(unread)}" if unread else ""
         case str() if name in _JSON_FIELDS:
             return "" if value in {"{}", "null"} else value
         case None:
@@ -125,10 +128,23 @@ def _document_value(name: str, value: object) -> object:
             return value.total_seconds()
         case datetime():
             return value.isoformat()
+        case ActivityOptions() | StartOptions():
+            return _given(value)
         case str() if name in _JSON_FIELDS:
             return value_of(JsonText(value))
         case _:
             return value
+
+
+def _given(options: ActivityOptions | StartOptions) -> dict[str, object]:
+    """Write the options that are not at their defaults."""
+    usual: ActivityOptions | StartOptions = type(options)()
+    names = [field.name for field in dataclasses.fields(options)]
+    return {
+        _camel(name): _document_value("value" if name == "attributes" else name, value)
+        for name in names
+        if (value := getattr(options, name)) != getattr(usual, name)
+    }
 
 
 def _camel(name: str) -> str:
