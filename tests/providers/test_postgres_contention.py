@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,9 @@ from perdure.model.ids import ExecutorId, InstanceId, JsonText, LeaseToken, Oper
 from perdure.model.options import ActivityOptions
 from perdure.model.records import Ending, Outcome, RecordKind
 from perdure.providers.administering import Limit
-from perdure.providers.postgres import PostgresProvider
+from perdure.providers.postgres import PostgresProvider, migrate
 from perdure.providers.work import (
+    AbandonActivity,
     ActivityCompleted,
     ActivityDiscarded,
     ActivityLease,
@@ -38,6 +40,7 @@ from perdure.providers.work import (
     SessionTerms,
     TurnCommit,
 )
+from perdure.testing.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -194,3 +197,48 @@ async def test_a_crowd_never_deadlocks_and_leaves_nothing_behind(
         await connection.execute("select pg_stat_clear_snapshot()")
         assert await connection.fetchval(deadlocks) == 0
     await connection.close()
+
+
+async def test_a_crash_loses_no_place_and_nobody_who_waits() -> None:
+    with EmbeddedPostgres() as server:
+        await migrate(server.url)
+        async with PostgresProvider(server.url) as provider:
+            await provider.set_limits([Limit("a", concurrency=2)])
+            start = NewInstance("n", None)
+            one = InstanceId("one")
+            await provider.enqueue([Message(one, RecordKind.STARTED, body=TEXT, start=start)])
+            request = FetchTurns(ExecutorId(1), LeaseToken(1), 8, LEASE, [CodeId("n", "1.0.0")])
+            (turn,) = (await provider.fetch_turns(request)).turns
+            options = ActivityOptions(limit="a")
+            new = tuple(
+                NewActivity(OperationId(f"0:{n}"), "a", "t", TEXT, None, None, options)
+                for n in range(6)
+            )
+            commit = TurnCommit(one, 1, turn.token, turn.upto, "1.0.0", TEXT, new)
+            await provider.commit_turns([commit])
+            done = 0
+            while done < len(new):
+                fetch = FetchActivities(ExecutorId(2), LeaseToken(2 + done), ["t"], 6, LEASE)
+                # What a fetch wrote may be lost with the server: then it never was.
+                await provider.fetch_activities(fetch)
+                await asyncio.to_thread(server.kill)
+                await asyncio.to_thread(server.start)
+                (state,) = await provider.read_limits()
+                assert (state.running, state.waiting) == (
+                    min(2, len(new) - done),
+                    max(0, len(new) - done - 2),
+                )
+                again = replace(fetch, token=LeaseToken(1000 + done))
+                await provider.abandon_activities(
+                    [
+                        AbandonActivity(ActivityLease(one, 1, each.operation, fetch.token))
+                        for each in new
+                    ]
+                )
+                works = (await provider.fetch_activities(again)).activities
+                assert len(works) == min(2, len(new) - done)
+                leases = [ActivityLease(one, 1, work.operation, work.token) for work in works]
+                results = [ActivityResult(lease, ActivityCompleted(TEXT)) for lease in leases]
+                outcomes = await provider.finish_activities(results)
+                assert set(outcomes) == {FinishOutcome.RECORDED}
+                done += len(works)

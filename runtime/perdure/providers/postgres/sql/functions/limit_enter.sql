@@ -5,6 +5,8 @@
 create or replace function limit_enter_v1() returns trigger
 language plpgsql
 set search_path from current
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 begin
   if exists (select from gate g where g.limit_key = new.limit_key) then

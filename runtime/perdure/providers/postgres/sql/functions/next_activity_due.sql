@@ -1,4 +1,5 @@
--- When to ask for activities of these kinds again; a part of fetch_activities.
+-- When to ask for activities of these kinds again; a part of fetch_activities. What should have been
+-- done by now is held up by somebody's lock, and is tried again in a moment.
 create or replace function next_activity_due_v1(
   p_now timestamptz, p_kinds kind_v1[], p_with_sessions boolean
 ) returns timestamptz
@@ -9,12 +10,13 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 as $$
 declare
   v_due timestamptz;
-  v_next timestamptz := (select greatest(n.due, p_now) from gate_news n order by n.due limit 1);
+  v_soon timestamptz := p_now + interval '20 milliseconds';
+  v_next timestamptz := (select greatest(n.due, v_soon) from gate_news n order by n.due limit 1);
   v_kind kind_v1;
 begin
   if p_with_sessions then
     v_next := least(v_next, (
-      select greatest(s.lease_until, p_now) from session s order by s.lease_until limit 1
+      select greatest(s.lease_until, v_soon) from session s order by s.lease_until limit 1
     ));
   end if;
   foreach v_kind in array p_kinds loop
