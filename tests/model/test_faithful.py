@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -260,6 +263,47 @@ def test_what_is_refused(as_type: Any, value: Any, told: str) -> None:
 )
 def test_what_may_differ(as_type: Any, value: Any, expected: Any) -> None:
     assert decode(encode(value, as_type), as_type) == expected
+
+
+_SETS = """
+from dataclasses import dataclass
+from uuid import UUID
+from pydantic import BaseModel
+from perdure import activity
+from perdure.model.codec import encode
+
+class Model(BaseModel):
+    words: frozenset[str]
+
+@dataclass
+class Box:
+    words: set[str]
+    deep: dict[str, list[tuple[int, set[bytes | None]]]]
+
+@activity
+def work(words: set[str], boxes: list[Box], models: dict[str, Model], ids: set[UUID]) -> None: ...
+
+words = {f"word {n}" for n in range(30)}
+box = Box(set(words), {"a": [(1, {word.encode() for word in words} | {None})]})
+ids = {UUID(int=9), UUID(int=2)}
+print(work.encode_arguments(words, [box, box], {"m": Model(words=words)}, ids))
+print(encode(words | {"x"}, set[str] | None))
+print(encode({frozenset("abc"), frozenset()}, set[frozenset[str]]))
+"""
+
+
+def test_sets_are_written_the_same_in_every_process() -> None:
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", _SETS],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in range(1, 4)
+    }
+    assert len(found) == 1, found
 
 
 def test_an_argument_that_would_not_come_back_is_named() -> None:

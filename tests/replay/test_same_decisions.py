@@ -23,6 +23,7 @@ from perdure.model.actions import (
     ClearKey,
     CreateTimer,
     DequeueEvent,
+    MarkPatch,
     ReadKey,
     RecordStep,
     ScheduleActivity,
@@ -100,6 +101,16 @@ async def interpret(  # noqa: C901, PLR0912, PLR0915  one case for each primitiv
                     result = await interpret(ctx, part, trace)
             except TimeoutError:
                 result = await act("late")
+        case ["patched", name, part]:
+            result = f"{ctx.patched(name)}" + await interpret(ctx, part, trace)
+        case ["saga", seconds, part]:
+            try:
+                async with asyncio.timeout(seconds), ctx.saga() as saga:
+                    for number in range(2):
+                        saga.compensate(act, await act(f"{number}"))
+                    result = await interpret(ctx, part, trace)
+            except TimeoutError:
+                result = "taken back"
         case ["shield", seconds, part]:
             inner = asyncio.ensure_future(interpret(ctx, part, trace))
             try:
@@ -155,7 +166,8 @@ def branches(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]:
     several = st.sampled_from(["seq", "gather", "group", "race", "each", "wait"])
     return st.one_of(
         st.tuples(several, parts).map(lambda t: [t[0], *t[1]]),
-        st.tuples(st.sampled_from(["limit", "shield"]), st.integers(1, 3), inner).map(list),
+        st.tuples(st.just("patched"), st.sampled_from("pq"), inner).map(list),
+        st.tuples(st.sampled_from(["limit", "shield", "saga"]), st.integers(1, 3), inner).map(list),
     )
 
 
@@ -179,6 +191,8 @@ class Open:
                     self.operations[action.operation] = action
                 case CancelActivity() | CancelTimer() | CancelWait():
                     self.operations.pop(action.operation, None)
+                case MarkPatch():
+                    pass
                 case _:
                     assert isinstance(action, AT_ONCE), action
 

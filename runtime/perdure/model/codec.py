@@ -14,6 +14,7 @@ kept, one per type, for as long as the process lives.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from types import GenericAlias
@@ -27,8 +28,10 @@ from perdure.model.failure import Failure, FailureCategory
 from perdure.model.faithful import (
     difference,
     has_aliases,
+    has_sets,
     holds_lost_number,
     promises_only_json,
+    put_in_order,
     says_all,
 )
 from perdure.model.ids import InstanceId, JsonText, OperationId
@@ -108,7 +111,15 @@ class _Adapter:
     dataclass does not; such a type travels inside a one-tuple, whose brackets are cut off.
     """
 
-    __slots__ = ("_delicate", "_only_json", "_serialize", "_validate", "_wrapped")
+    __slots__ = (
+        "_delicate",
+        "_has_sets",
+        "_only_json",
+        "_serialize",
+        "_to_python",
+        "_validate",
+        "_wrapped",
+    )
 
     def __init__(self, as_type: Any) -> None:
         self._wrapped = False
@@ -122,13 +133,26 @@ class _Adapter:
         # The adapter's own methods of these names pass a dozen defaults on: twice the time.
         self._serialize = adapter.serializer.to_json
         self._validate = reader(adapter)
+        self._to_python = adapter.serializer.to_python
+        self._has_sets = has_sets(adapter.core_schema)
         self._delicate = not says_all(adapter.core_schema)
         self._only_json = promises_only_json(adapter.core_schema)
 
     def dump(self, value: object) -> bytes:
+        if self._has_sets:
+            return self._dump_in_order(value)
         if self._wrapped:
             return self._serialize((value,), warnings="error")[1:-1]
         return self._serialize(value, warnings="error")
+
+    def _dump_in_order(self, value: object) -> bytes:
+        """Write sets in the same order in every process; those of models cannot be told."""
+        wrapped = (value,) if self._wrapped else value
+        written: Any = self._to_python(wrapped, mode="json", warnings="error")
+        with suppress(TypeError):  # a set of models, which taken apart cannot be in one
+            put_in_order(self._to_python(wrapped, warnings=False), written)
+        data = to_json(written, inf_nan_mode="constants")
+        return data[1:-1] if self._wrapped else data
 
     def load(self, text: str) -> Any:
         if self._wrapped:
@@ -137,8 +161,8 @@ class _Adapter:
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is nothing that `fault` could find."""
-        return not (self._delicate or self._only_json)
+        """Whether it is written as it stands, and there is nothing that `fault` could find."""
+        return not (self._delicate or self._only_json or self._has_sets)
 
     def fault(self, value: object, text: str) -> str | None:
         """Say how the value would not come back as it was; None: it would."""

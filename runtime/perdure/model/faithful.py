@@ -25,7 +25,15 @@ from typing import Any, TypeGuard
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json
 
-__all__ = ["difference", "has_aliases", "holds_lost_number", "promises_only_json", "says_all"]
+__all__ = [
+    "difference",
+    "has_aliases",
+    "has_sets",
+    "holds_lost_number",
+    "promises_only_json",
+    "put_in_order",
+    "says_all",
+]
 
 _PLAIN = frozenset({"str", "int", "bool", "none", "float", "bytes", "any", "nullable"})
 _TOLD_APART: list[Any] = [{"type": kind} for kind in ("str", "int", "float", "bool", "none")]
@@ -62,6 +70,11 @@ def promises_only_json(schema: Any) -> bool:
 def has_aliases(schema: Any) -> bool:
     """Tell by a type's schema that a model in it reads a field by another name."""
     return any("validation_alias" in node for node in _nodes(schema))
+
+
+def has_sets(schema: Any) -> bool:
+    """Tell by a type's schema that there are sets in it."""
+    return any(node.get("type") in ("set", "frozenset") for node in _nodes(schema))
 
 
 def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
@@ -192,6 +205,31 @@ def _show(value: Any) -> str:
     text = repr(value)
     text = text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004  of one line
     return f"{text} ({type(value).__name__})"
+
+
+# ------------------------------------------------------------------------------ order
+
+
+def put_in_order(value: Any, written: Any) -> None:
+    """Sort, within what will be JSON, the lists that were sets.
+
+    A set of texts is walked in another order in every process, and what a call was given must be
+    the same on every replay.
+
+    Args:
+        value: As Python has it, models and dataclasses taken apart.
+        written: The same as JSON has it; changed in place.
+    """
+    if _is_set(value):
+        for number, one in enumerate(value):
+            put_in_order(one, written[number])
+        written.sort(key=to_json)
+    elif _is_mapping(value) and _is_mapping(written):
+        for one, other in zip(value.values(), written.values(), strict=True):
+            put_in_order(one, other)
+    elif _is_row(value) and _is_row(written):
+        for number, one in enumerate(value):
+            put_in_order(one, written[number])
 
 
 # ---------------------------------------------------------------------- lost numbers
