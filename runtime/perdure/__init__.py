@@ -10,7 +10,9 @@ from perdure.errors import (
     OrchestrationTimedOutError,
     PerdureError,
 )
+from perdure.model.limits import Limits
 from perdure.model.policy import Retry
+from perdure.replay.classes import event, query, update
 from perdure.replay.context import OrchestrationContext
 from perdure.replay.current import current
 from perdure.replay.definitions import (
@@ -31,6 +33,7 @@ __all__ = [
     "ApplicationError",
     "Client",
     "InstanceHandle",
+    "Limits",
     "OperationHandle",
     "OrchestrationCancelledError",
     "OrchestrationContext",
@@ -46,5 +49,8 @@ __all__ = [
     "SyncInstanceHandle",
     "activity",
     "current",
+    "event",
     "orchestration",
+    "query",
+    "update",
 ]

@@ -8,12 +8,20 @@ from typing import Any
 
 import pytest
 
-from perdure import OrchestrationContext, OrchestrationDef, Registry, activity, orchestration
+from perdure import (
+    OrchestrationContext,
+    OrchestrationDef,
+    Registry,
+    activity,
+    event,
+    orchestration,
+    query,
+    update,
+)
 from perdure.errors import DefinitionError, ForbiddenCallError
 from perdure.model.codec import decode
 from perdure.model.failure import Failure
 from perdure.model.records import Outcome
-from perdure.replay.classes import event, query, update
 from perdure.testing.scripted import ScriptedHistory
 
 
