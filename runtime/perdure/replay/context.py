@@ -9,7 +9,7 @@ from perdure.replay.basics import ReplayLogger
 from perdure.replay.checks import checked_name
 from perdure.replay.requests import QueryDecorator, UpdateDecorator, UpdateHandler
 from perdure.replay.saga import Saga
-from perdure.replay.seed_names import SeedNames
+from perdure.replay.seed_twins import SeedTwins
 from perdure.replay.signature import locals_of_caller
 from perdure.replay.steps import run_step
 from perdure.replay.versions import check_version
@@ -17,7 +17,7 @@ from perdure.replay.versions import check_version
 __all__ = ["OrchestrationContext", "ReplayLogger"]
 
 
-class OrchestrationContext(SeedNames):
+class OrchestrationContext(SeedTwins):
     """The first argument of every orchestration.
 
     Everything here is recorded, or derived from what is recorded, and so the same on every replay.
@@ -50,6 +50,14 @@ class OrchestrationContext(SeedNames):
         never: Any = self.engine.continue_as_new(self._definition.name, version, arguments)
         # A future; but only of a coroutine do checkers believe that awaiting it does not return.
         return cast("Coroutine[Any, Any, NoReturn]", never)
+
+    continue_as_new_typed = continue_as_new
+
+    def continue_as_new_versioned(
+        self, version: str, /, *args: object, **kwargs: object
+    ) -> Coroutine[Any, Any, NoReturn]:
+        """`continue_as_new` at one version."""
+        return self.continue_as_new(*args, version=version, **kwargs)
 
     def patched(self, patch: str) -> bool:
         """Tell whether this execution takes an edit of the code, named by a text of your own.
