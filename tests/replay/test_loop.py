@@ -348,6 +348,53 @@ def test_every_method_of_a_loop_works_or_refuses() -> None:
             assert getattr(DeterministicLoop, name) is not base, name
 
 
+def _refused() -> list[str]:
+    """Name what a loop offers and this one does not."""
+    return [
+        name
+        for name, base in vars(asyncio.AbstractEventLoop).items()
+        if callable(base)
+        and not name.startswith("_")
+        and name not in vars(DeterministicLoop)
+        and name != "forbid"
+    ]
+
+
+@pytest.mark.parametrize("name", _refused())
+def test_what_a_loop_may_not_do_names_the_method_the_line_and_the_remedy(name: str) -> None:
+    async def run(_ctx: OrchestrationContext) -> None:
+        getattr(asyncio.get_running_loop(), name)()
+
+    definition: Any = orchestration(name="run")(run)
+    history = ScriptedHistory(Registry(definition), definition)
+    with pytest.raises(
+        ForbiddenCallError, match=rf"at replay/test_loop\.py:\d+: .* loop\.{name}\(\): \S+"
+    ):
+        history.turn()
+
+
+def test_what_a_loop_may_do_is_what_asyncio_documents_of_time_tasks_and_futures() -> None:
+    assert {
+        "call_soon",
+        "call_later",
+        "call_at",
+        "time",
+        "create_future",
+        "create_task",
+        "set_task_factory",
+        "get_task_factory",
+        "set_exception_handler",
+        "get_exception_handler",
+        "default_exception_handler",
+        "call_exception_handler",
+        "get_debug",
+        "set_debug",
+        "is_running",
+        "is_closed",
+    }.isdisjoint(_refused())
+    assert len(_refused()) > 30
+
+
 def test_a_turn_may_run_inside_another_loops_task() -> None:
     """The other loop and its task are out of sight meanwhile, and back afterwards."""
 

@@ -188,7 +188,8 @@ def _same(was: Any, found: Any) -> bool:
         return _equal(was, found)
     if not _is_at_least(was, found) and not _is_at_least(found, was):
         return False
-    equal: Any = getattr(type(was), "__eq__", None)
+    kind: Any = type(was)  # pyright: ignore[reportUnknownVariableType]  of anything
+    equal: Any = getattr(kind, "__eq__", None)
     # What does not say when it is equal cannot be told from its copy.
     return equal is object.__eq__ or _equal(was, found)
 
