@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     Eventually = Callable[..., Awaitable[None]]
 
 
+RELEASED = threading.Event()
+
+
 @activity
 async def step(number: int) -> int:
     return number + 1
@@ -47,6 +51,16 @@ async def keeps(ctx: OrchestrationContext) -> str:
     async def add(number: int) -> int:
         state["taken"] = await step(state["taken"] + number - 1)
         return state["taken"]
+
+    @ctx.query
+    def spins() -> int:
+        while state:
+            pass
+        return 0
+
+    @ctx.query
+    def blocks() -> bool:
+        return RELEASED.wait(20)
 
     ctx.set_kv_value("phase", "waiting")
     ctx.set_attributes(customer="ada")
@@ -167,6 +181,25 @@ async def test_a_query_is_answered_by_whoever_has_the_code(
             return bool(await second.client.query(handle.instance_id, "taken") == 2)
 
         await eventually(both_are_taken)
+
+
+@pytest.mark.parametrize("name", ["spins", "blocks"])
+async def test_a_query_that_does_not_end_is_ended_and_harms_nobody(
+    storage: Provider, name: str
+) -> None:
+    settings = TurnSettings(turn_longest=timedelta(seconds=0.2))
+    RELEASED.clear()
+    async with LocalRuntime(storage, REGISTRY, turns=settings) as local:
+        handle = await local.client.start(keeps)
+        await handle.enqueue_event("work", "a")
+        assert await handle.update("add", number=1) >= 1
+        with pytest.raises(QueryError, match="SpinningTurn"):
+            await handle.query(name)
+        await handle.enqueue_event("work", "b")
+        assert await handle.update("add", number=1) >= 2
+        await handle.enqueue_event("work", "stop")
+        assert await handle.result(timeout=20) == "took 4"
+    RELEASED.set()
 
 
 async def test_children_meet_the_fate_that_was_chosen(

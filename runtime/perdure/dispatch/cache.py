@@ -37,9 +37,15 @@ class ExecutionCache:
 
     def forget(self, instance: InstanceId, execution: int, live: LiveExecution) -> None:
         """Let go of this execution, if it is there."""
-        if self._kept.get((instance, execution)) is live:
-            del self._kept[instance, execution]
+        if self.abandon(instance, execution, live):
             self._dropped.append(live)
+
+    def abandon(self, instance: InstanceId, execution: int, live: LiveExecution) -> bool:
+        """Take this execution out, never to be closed: a thread is stuck in it."""
+        is_here = self._kept.get((instance, execution)) is live
+        if is_here:
+            del self._kept[instance, execution]
+        return is_here
 
     def put(self, instance: InstanceId, execution: int, live: LiveExecution) -> None:
         """Keep an execution whose last turn is committed."""

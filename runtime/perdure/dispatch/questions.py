@@ -23,7 +23,7 @@ from perdure.dispatch.cache import ExecutionCache
 from perdure.dispatch.histories import read_rest
 from perdure.dispatch.storage import Alarm, Storage
 from perdure.dispatch.turn_thread import TurnRunner
-from perdure.errors import AuthorError, ProviderError
+from perdure.errors import AuthorError, ProviderError, SpinningTurnError
 from perdure.model.failure import Failure, FailureCategory
 from perdure.model.ids import ExecutorId, JsonText
 from perdure.model.records import Record, RecordKind
@@ -37,6 +37,8 @@ __all__ = ["Questions"]
 _LOG = logging.getLogger("perdure.questions")
 _AT_ONCE = 16
 _LEASE = timedelta(seconds=30)
+_FIRST_TURN_WITHIN = timedelta(seconds=20)
+_FIRST_TURN_STEP = 0.1
 
 type Opener = Callable[[OpenQuestion, Sequence[Record]], LiveExecution]
 
@@ -80,23 +82,30 @@ class Questions:
         self._alarm.ring()
 
     async def run(self, code: Sequence[CodeId], stop: asyncio.Event) -> None:
-        """Answer until stopped; what was fetched by then is answered."""
+        """Answer until stopped; what was fetched by then is answered, if it can be now."""
         fetch = self._storage.provider.fetch_questions
-        while not stop.is_set():
-            self._alarm.before_fetch()
-            found = await self._storage.insist(
-                "fetch_questions", partial(fetch, self._executor, code, _AT_ONCE, _LEASE), stop
-            )
-            fetched = found or ()
-            self._alarm.after_fetch(len(fetched), None)
-            for question in fetched:
-                await self._settle(question)
-            if len(fetched) < _AT_ONCE and not stop.is_set():
-                await self._alarm.sleep()
+        open_: set[asyncio.Task[None]] = set()
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                free = _AT_ONCE - len(open_)
+                self._alarm.before_fetch()
+                found = await self._storage.insist(
+                    "fetch_questions", partial(fetch, self._executor, code, free, _LEASE), stop
+                )
+                fetched = found or ()
+                self._alarm.after_fetch(len(fetched), None)
+                for question in fetched:
+                    task = group.create_task(self._settle(question, stop))
+                    open_.add(task)
+                    task.add_done_callback(open_.discard)
+                while len(open_) == _AT_ONCE:
+                    await asyncio.wait(open_, return_when=asyncio.FIRST_COMPLETED)
+                if len(fetched) < free and not stop.is_set():
+                    await self._alarm.sleep()
 
-    async def _settle(self, asked: OpenQuestion) -> None:
+    async def _settle(self, asked: OpenQuestion, stop: asyncio.Event) -> None:
         try:
-            found = await self._answer(asked)
+            found = await self._answer_begun(asked, stop)
             answer = (
                 Answer(asked.question.id, failure=found)
                 if isinstance(found, Failure)
@@ -113,16 +122,38 @@ class Questions:
         outcome = "failed" if isinstance(found, Failure) else "answered"
         self._metrics.count("perdure_questions_total", asked.orchestration, outcome)
 
+    async def _answer_begun(self, asked: OpenQuestion, stop: asyncio.Event) -> JsonText | Failure:
+        """Answer; who asks right after the start is answered after the first turn."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + min(asked.question.within, _FIRST_TURN_WITHIN).total_seconds()
+        while True:
+            found = await self._answer(asked)
+            if found is not _NOT_STARTED or clock() > until or stop.is_set():
+                return found
+            await asyncio.sleep(_FIRST_TURN_STEP)
+
     async def _answer(self, asked: OpenQuestion) -> JsonText | Failure:
         instance, execution = asked.question.instance, asked.execution
         live = self._cache.look(instance, execution)
         if live is not None:
             tail = await read_rest(self._storage, instance, execution, after=live.position)
-            answer = await self._thread.run(partial(self._ask_live, asked, live, tail))
+            try:
+                answer = await self._thread.run(partial(self._ask_live, asked, live, tail))
+            except SpinningTurnError as error:  # the thread was given up, and the execution with it
+                live.spoiled = True
+                self._cache.abandon(instance, execution, live)
+                return _failure(type(error).__name__, str(error))
             if answer is not None:
                 return answer
         records = await read_rest(self._storage, instance, execution)
-        return await self._thread.run(partial(self._ask_cold, asked, records))
+        if not records:
+            return _failure("InstanceNotFoundError", "the instance is gone")
+        if all(record.kind is not RecordKind.TURN for record in records):
+            return _NOT_STARTED
+        try:
+            return await self._thread.run(partial(self._ask_cold, asked, records))
+        except SpinningTurnError as error:
+            return _failure(type(error).__name__, str(error))
 
     # ------------------------------------------------------------------ in the thread
 
@@ -136,6 +167,9 @@ class Questions:
         answer: JsonText | Failure | None = None
         try:
             answer = self._thread.turn(partial(_ask, live, tail, asked))
+        except SpinningTurnError as error:
+            live.spoiled = True
+            answer = _failure(type(error).__name__, str(error))
         except BaseException:  # noqa: BLE001  whatever it is: a cold one is to say it
             live.spoiled = True
             _LOG.debug("a question found its execution out of order", exc_info=True)
@@ -145,10 +179,6 @@ class Questions:
 
     def _ask_cold(self, asked: OpenQuestion, records: Sequence[Record]) -> JsonText | Failure:
         """Open an execution for this question alone."""
-        if not records:
-            return _failure("InstanceNotFoundError", "the instance is gone")
-        if all(record.kind is not RecordKind.TURN for record in records):
-            return _failure("NotStarted", "the instance has not had its first turn; ask again")
         live: LiveExecution | None = None
         try:
             live = self._open(asked, records)
@@ -173,3 +203,6 @@ def _failure(
     kind: str, message: str, *, category: FailureCategory = FailureCategory.APPLICATION
 ) -> Failure:
     return Failure(category, kind, message, retryable=False)
+
+
+_NOT_STARTED = _failure("NotStarted", "the instance has not had its first turn; ask again")
