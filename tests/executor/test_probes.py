@@ -104,3 +104,13 @@ def test_other_paths_are_not_there(server: ProbeServer) -> None:
 def test_a_port_that_is_taken_is_named(server: ProbeServer, health: Health) -> None:
     with pytest.raises(ConfigurationError, match=f"PERDURE_PROBE_PORT is {server.port}"):
         ProbeServer(server.port, health, Metrics())
+
+
+def test_a_process_that_lost_many_threads_to_turns_had_better_begin_anew() -> None:
+    health, lost = Health(), [0]
+    health.watch([], given_up=lambda: lost[0])
+    assert health.dead() is None
+    lost[0] = 8
+    assert health.dead() is None
+    lost[0] = 9
+    assert health.dead() == "9 turns are in calls that do not return"
