@@ -154,7 +154,7 @@ async def who_waits_is_admitted_by_priority_then_in_the_order_of_arrival(w: Worl
     await waiting(w, "low", priority=-5)
     await waiting(w, "a", "b")
     await waiting(w, "urgent", priority=9)
-    order = []
+    order: list[str] = []
     for _ in range(4):
         await w.finish(running)
         (running,) = await w.work()
@@ -166,7 +166,7 @@ async def who_waits_is_admitted_by_priority_then_in_the_order_of_arrival(w: Worl
 async def activities_of_one_turn_are_admitted_in_their_order(w: World) -> None:
     await limit(w, concurrency=1)
     await w.scheduled("a", *(w.activity(f"0:{n}", limit="k") for n in range(12)))
-    order = []
+    order: list[str] = []
     for _ in range(12):
         (work,) = await w.work()
         order.append(work.operation)
