@@ -247,6 +247,8 @@ def test_decisions_do_not_depend_on_turns_or_caches(program: Program, data: st.D
             history.update(f"u{len(history.records)}", "do", part=data.draw(UPDATES))
         result = history.turn()
         known.note(result.actions)
+        if data.draw(st.integers(0, 3)) == 0:
+            assert isinstance(history.query("traced"), list)
     steps = [action for action in history.actions() if isinstance(action, RecordStep)]
     assert len(steps_run) == len(steps)
     history.replay()

@@ -50,14 +50,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Handler", "QueryDecorator", "Requests", "UpdateDecorator", "UpdateHandler"]
 
-_signatures: dict[CodeType, Signature] = {}
-"""By code: an inner function is made anew for every execution, its signature is the same."""
+_signatures: dict[tuple[CodeType, str], Signature] = {}
+"""By code and name: inner functions are made anew for every execution, signatures are not."""
 
 
 def _signature(fn: Callable[..., Any], what: str, locals_: Mapping[str, Any]) -> Signature:
     """Find or read a signature, without holding what the function refers to."""
     code = getattr(inspect.unwrap(fn), "__code__", None)
-    if isinstance(code, CodeType) and (found := _signatures.get(code)) is not None:
+    if isinstance(code, CodeType) and (found := _signatures.get((code, what))) is not None:
         return found
     method = inspect.ismethod(fn)
     shown: Any = _without_closure(inspect.unwrap(fn)) if code is not None else fn
@@ -65,7 +65,7 @@ def _signature(fn: Callable[..., Any], what: str, locals_: Mapping[str, Any]) ->
     signature.resolve()
     signature.forget_locals()
     if isinstance(code, CodeType):
-        _signatures[code] = signature
+        _signatures[code, what] = signature
     return signature
 
 
