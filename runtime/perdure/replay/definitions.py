@@ -488,7 +488,8 @@ class _OrchestrationDecorator:
     def __init__(
         self, name: str | None, version: str, policy: Literal["block", "fail"] | None
     ) -> None:
-        self._name, self._version, self._policy = name, version, policy
+        self._name, self._version = name, version
+        self._policy: Literal["block", "fail"] | None = policy
 
     @overload
     def __call__[**P, R](
