@@ -22,6 +22,8 @@ from perdure.replay.queues import Queue
 from perdure.replay.sessions import SessionScope, session_id
 
 if TYPE_CHECKING:
+    from types import UnionType
+
     from perdure.replay.definitions import OrchestrationDef
     from perdure.replay.engine import Engine
     from perdure.replay.futures import OperationHandle
@@ -137,6 +139,8 @@ class Basics:
     def wait_event(self, name: str) -> OperationHandle[Any]: ...
     @overload
     def wait_event[T](self, name: str, as_type: type[T]) -> OperationHandle[T]: ...
+    @overload
+    def wait_event(self, name: str, as_type: UnionType) -> OperationHandle[Any]: ...
     def wait_event(self, name: str, as_type: Any = Any) -> OperationHandle[Any]:
         """Wait for the next event of that name.
 
@@ -158,6 +162,8 @@ class Basics:
     def schedule_wait(self, name: str) -> OperationHandle[Any]: ...
     @overload
     def schedule_wait[T](self, name: str, as_type: type[T]) -> OperationHandle[T]: ...
+    @overload
+    def schedule_wait(self, name: str, as_type: UnionType) -> OperationHandle[Any]: ...
     def schedule_wait(self, name: str, as_type: Any = Any) -> OperationHandle[Any]:
         """Wait for an event of that name that arrives from now on.
 
@@ -178,6 +184,8 @@ class Basics:
     def queue(self, name: str) -> Queue[Any]: ...
     @overload
     def queue[T](self, name: str, as_type: type[T]) -> Queue[T]: ...
+    @overload
+    def queue(self, name: str, as_type: UnionType) -> Queue[Any]: ...
     def queue(self, name: str, as_type: Any = Any) -> Queue[Any]:
         """Return a durable queue of this instance, to take messages from.
 
@@ -199,6 +207,8 @@ class Basics:
     def dequeue_event(self, queue: str) -> OperationHandle[Any]: ...
     @overload
     def dequeue_event[T](self, queue: str, as_type: type[T]) -> OperationHandle[T]: ...
+    @overload
+    def dequeue_event(self, queue: str, as_type: UnionType) -> OperationHandle[Any]: ...
     def dequeue_event(self, queue: str, as_type: Any = Any) -> OperationHandle[Any]:
         """Take the next message of a queue, see `queue`."""
         return self.engine.inbox.dequeue_event(checked_name("queue", queue), as_type)

@@ -27,6 +27,7 @@ from perdure.replay.versions import check_version
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
+    from types import UnionType
 
     from perdure.model.policy import Retry
     from perdure.replay.futures import OperationHandle
@@ -58,6 +59,7 @@ class SeedNames(Basics):
         activity: str,
         arguments: Mapping[str, object] | None = None,
         *,
+        result_type: UnionType = ...,
         tag: str = UNTAGGED,
         retry: Retry | None = None,
         timeout: timedelta | None = None,
@@ -207,6 +209,7 @@ class SeedNames(Basics):
         orchestration: str,
         arguments: Mapping[str, object] | None = None,
         *,
+        result_type: UnionType = ...,
         instance_id: str | None = None,
         version: str | None = None,
     ) -> OperationHandle[Any]: ...

@@ -65,6 +65,13 @@ async def trip(ctx: OrchestrationContext) -> int:
         break
     assert_type(await ctx.dequeue_event("inbox"), Any)
     assert_type(await ctx.schedule_wait("go", int), int)
+    # A union is no class: what it holds is for the author to say.
+    perhaps: OperationHandle[int | None] = ctx.wait_event("go", int | None)
+    assert_type(await perhaps, int | None)
+    either: int | str = await ctx.queue("inbox", int | str).get()
+    assert_type(await ctx.wait_event("go", list[int | None]), list[int | None])
+    one: str | None = await ctx.schedule_activity("book", {}, result_type=str | None)
+    assert_type((either, one), tuple[int | str, str | None])
     assert_type(ctx.kv.typed(float)["a"], float)
     assert_type(await ctx.kv_of("other").get("a", int), int | None)
 
