@@ -220,7 +220,9 @@ class HintBoard:
                     if connection is None or connection.is_closed():
                         connection = await self._target.connect()
                         self._teller_pid = connection.get_server_pid()
-                    await connection.fetch(self._calls.send_hints, *self.payloads(lines))
+                    await self._target.fetch(
+                        connection, self._calls.send_hints, self.payloads(lines)
+                    )
                     failures = 0
                     if not self._pending:
                         self._is_told.set()

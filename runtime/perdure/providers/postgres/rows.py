@@ -13,6 +13,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from perdure.errors import ProviderError
 from perdure.model.codec import (
     decode,
     decode_failure,
@@ -40,6 +41,7 @@ from perdure.providers.work import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from perdure.model.ids import InstanceId
     from perdure.model.records import Ending
     from perdure.providers.work import (
         ActivityLease,
@@ -66,6 +68,7 @@ __all__ = [
     "record_of",
     "result_row",
     "turn_rows",
+    "unreadable",
 ]
 
 ENDED = {
@@ -341,11 +344,28 @@ def _retry_of(text: str | None) -> Retry | None:
 def record_of(row: Any) -> Record:
     """Read a record."""
     seq, execution, kind, ref, body, at = row
-    return Record(seq, execution, _KINDS[kind], ref, body, at)
+    known = _KINDS.get(kind)
+    if known is None:
+        raise ProviderError(
+            "read_history",
+            f"record {seq} is of kind {kind}, which this release does not know: read it with the "
+            "release that wrote it, or a newer one",
+            retryable=False,
+        )
+    return Record(seq, execution, known, ref, body, at)
+
+
+def unreadable(rows: Sequence[Any]) -> frozenset[InstanceId]:
+    """Find the instances with records of a kind that this release does not know."""
+    return frozenset(row[0] for row in rows if row[8] is not None and row[8] not in _KINDS)
 
 
 def leased_turns(rows: Sequence[Any], token: LeaseToken, now: datetime) -> tuple[LeasedTurn, ...]:
-    """Read turns that were leased: rows come one for each record, those of a turn together."""
+    """Read turns that were leased: rows come one for each record, those of a turn together.
+
+    Raises:
+        KeyError: a record is of a kind that this release does not know.
+    """
     turns: list[LeasedTurn] = []
     records: list[Record] = []
     head: tuple[Any, ...] = ()

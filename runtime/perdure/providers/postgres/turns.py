@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from perdure.model.codec import encode_failure
 from perdure.model.failure import Failure, FailureCategory
 from perdure.providers.postgres.base import Base
 from perdure.providers.postgres.listen import News
-from perdure.providers.postgres.rows import Sorted, code_arrays, leased_turns, turn_rows, until
+from perdure.providers.postgres.rows import (
+    Sorted,
+    code_arrays,
+    leased_turns,
+    turn_rows,
+    unreadable,
+    until,
+)
 from perdure.providers.work import (
+    AbandonTurn,
     CommitOutcome,
     FetchedTurns,
     Renewed,
@@ -17,13 +27,19 @@ from perdure.providers.work import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime, timedelta
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
 
+    from perdure.model.ids import InstanceId, LeaseToken
     from perdure.providers.postgres.rows import TurnRows
-    from perdure.providers.work import AbandonTurn, FetchTurns, TurnCommit, TurnLease
+    from perdure.providers.work import FetchTurns, TurnCommit, TurnLease
 
 __all__ = ["TurnVerbs"]
+
+_LOG = logging.getLogger(__name__)
+
+_NEWER_DELAY = timedelta(seconds=10)
+"""How long an instance that this release cannot read stays with those who can."""
 
 _ID_TAKEN = encode_failure(
     Failure(
@@ -79,10 +95,22 @@ class TurnVerbs(Base):
         if last["upto"]:
             lines.append("t")  # timers fired, perhaps for what others must run
         self._board.post(lines)
-        return FetchedTurns(
-            turns=leased_turns(rows[:-1], request.token, now),
-            next_due=until(now, last["next_due"]),
+        try:
+            turns = leased_turns(rows[:-1], request.token, now)
+        except KeyError:
+            found = await self._leave(unreadable(rows), rows[:-1], request.token)
+            turns = leased_turns(found, request.token, now)
+        return FetchedTurns(turns=turns, next_due=until(now, last["next_due"]))
+
+    async def _leave(
+        self, instances: Collection[InstanceId], rows: Sequence[Any], token: LeaseToken
+    ) -> Sequence[Any]:
+        """Give back what a newer release wrote records of, for its replayers to take."""
+        _LOG.warning("left to replayers of a newer release: %s", ", ".join(sorted(instances)))
+        await self.abandon_turns(
+            [AbandonTurn(instance, token, delay=_NEWER_DELAY) for instance in sorted(instances)]
         )
+        return [row for row in rows if row[0] not in instances]
 
     async def commit_turns(self, commits: Sequence[TurnCommit]) -> Sequence[CommitOutcome]:
         """Apply turns. Idempotent by (instance, token)."""
