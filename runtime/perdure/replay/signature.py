@@ -154,6 +154,7 @@ class Signature:
             __type_params__=getattr(plain, "__type_params__", ()),
         )
         names, local = getattr(plain, "__globals__", {}), dict(self._locals)
+        local |= {each.__name__: each for each in holder.__type_params__}  # Python 3.12 does not
         try:
             found = get_type_hints(holder, names, local, include_extras=True)
         except Exception as error:
