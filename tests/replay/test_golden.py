@@ -30,6 +30,7 @@ from perdure import (
     orchestration,
 )
 from perdure.errors import PayloadError
+from perdure.model.actions import CreateTimer
 from perdure.model.failure import FailureCategory
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.limits import Limits
@@ -396,6 +397,73 @@ def play_refusals(history: ScriptedHistory) -> None:
     history.turn()
 
 
+@orchestration
+async def patches(ctx: OrchestrationContext) -> Any:
+    found = [ctx.patched("first"), await work("x"), ctx.patched("first")]
+    ctx.deprecate_patch("second")
+    return [*found, ctx.patched("second"), await work("y")]
+
+
+def play_patches(history: ScriptedHistory) -> None:
+    history.turn()
+    history.complete("0:1", "X")
+    history.turn()
+    history.complete("0:2", "Y")
+    history.turn()
+
+
+@orchestration
+async def sagas(ctx: OrchestrationContext) -> Any:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_booking(ctx))
+        await ctx.wait_event("fail")
+        raise ApplicationError("no")
+
+
+async def _booking(ctx: OrchestrationContext) -> None:
+    async with ctx.saga() as saga:
+        saga.compensate(work, await work("book"))
+        saga.compensate(child, "booked")
+        await asyncio.sleep(60)
+
+
+def play_sagas(history: ScriptedHistory) -> None:
+    history.turn()
+    history.complete("0.0:1", "booked")
+    history.turn()
+    history.raise_event("fail")
+    history.turn()
+    history.complete_child("0.0.0:1", "undone")
+    history.turn()
+    history.fail("0.0.0:2", "cannot be undone")
+    history.turn()
+
+
+@orchestration
+async def eager(ctx: OrchestrationContext) -> Any:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    loop.call_later(0, asyncio.Event().set)
+    tasks = [asyncio.create_task(_eagerly(ctx, name)) for name in "ab"]
+    done, _ = await asyncio.wait([asyncio.gather(task) for task in tasks])
+    return [each.result() for each in done]
+
+
+async def _eagerly(ctx: OrchestrationContext, name: str) -> Any:
+    return await ctx.join([work(name), asyncio.sleep(1)])
+
+
+def play_eager(history: ScriptedHistory) -> None:
+    history.turn()
+    for number in (1, 0):
+        history.complete(f"0.{number}:1", f"{number}")
+        history.turn()
+    for action in history.actions():
+        if isinstance(action, CreateTimer):
+            history.fire(action.operation)
+    history.turn()
+
+
 SECOND = timedelta(seconds=1)
 SETTINGS: dict[str, dict[str, Any]] = {
     "deadline": {
@@ -420,6 +488,9 @@ PROGRAMS: dict[str, tuple[Any, tuple[object, ...], Callable[[ScriptedHistory], N
     "options": (options, (), play_options),
     "deadline": (deadline, (), play_deadline),
     "refusals": (refusals, (), play_refusals),
+    "patches": (patches, (), play_patches),
+    "sagas": (sagas, (), play_sagas),
+    "eager": (eager, (), play_eager),
 }
 REGISTRY = Registry(work, render, child, *(each[0] for each in PROGRAMS.values()))
 
