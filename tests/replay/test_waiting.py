@@ -168,7 +168,7 @@ def test_an_event_after_the_end_is_not_given_to_a_wait_that_ended_too() -> None:
 def test_continue_as_new_without_await_still_ends_the_execution() -> None:
     @orchestration
     async def run(ctx: OrchestrationContext, *, count: int = 0) -> int:
-        ctx.continue_as_new(count=count + 1, version="2.0.0")
+        _ = ctx.continue_as_new(count=count + 1, version="2.0.0")
         return count
 
     result = ScriptedHistory(Registry(run), run).turn()
