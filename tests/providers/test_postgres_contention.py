@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from perdure import OrchestrationContext, activity, orchestration
+from perdure.executor import LocalRuntime
 from perdure.model.ids import ExecutorId, InstanceId, JsonText, LeaseToken, OperationId
 from perdure.model.options import ActivityOptions
 from perdure.model.records import Ending, Outcome, RecordKind
@@ -40,6 +42,7 @@ from perdure.providers.work import (
     SessionTerms,
     TurnCommit,
 )
+from perdure.replay.registry import Registry
 from perdure.testing.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
@@ -242,3 +245,28 @@ async def test_a_crash_loses_no_place_and_nobody_who_waits() -> None:
                 outcomes = await provider.finish_activities(results)
                 assert set(outcomes) == {FinishOutcome.RECORDED}
                 done += len(works)
+
+
+@activity
+async def noop(number: int) -> int:
+    return number
+
+
+@orchestration
+async def one_by_one(ctx: OrchestrationContext, count: int) -> int:
+    del ctx
+    return sum(await asyncio.gather(*(noop.options(limit="one")(n) for n in range(count))))
+
+
+async def test_nobody_waits_for_a_poll_to_be_admitted(migrated_url: str) -> None:
+    count = 30
+    async with PostgresProvider(migrated_url) as provider:
+        await provider.set_limits([Limit("one", concurrency=1), Limit("two", concurrency=2)])
+        registry = Registry(one_by_one, noop)
+        # Dispatchers ask by themselves every few seconds: so many waits for that would take minutes.
+        async with asyncio.timeout(45), LocalRuntime(provider, registry) as runtime:
+            handle = await runtime.client.start(one_by_one, count)
+            assert await handle.result() == sum(range(count))
+            limited = one_by_one.options(limit="two")
+            handles = [await runtime.client.start(limited, 1) for _ in range(count)]
+            assert [await each.result() for each in handles] == [0] * count

@@ -52,7 +52,10 @@ class ActivityVerbs(Base):
             self._now(),
         )
         last = rows[-1]
-        self._post_admitted(last["input"].split("\n") if last["input"] else (), last["attempt"])
+        lines = last["input"].split("\n") if last["input"] else []
+        if last["attempt"]:
+            lines.append("t")
+        self._board.post(lines)
         now = last["queued"]
         return FetchedActivities(
             activities=tuple(
@@ -149,12 +152,9 @@ class ActivityVerbs(Base):
         )
         self._post_admitted(rows[0][0])
 
-    def _post_admitted(self, tags: Sequence[str], has_turns: object = False) -> None:
-        """Tell of activities, and instances, that others may take now."""
-        lines = [f"a{tag}" for tag in tags]
-        if has_turns:
-            lines.append("t")
-        self._board.post(lines)
+    def _post_admitted(self, tags: Sequence[str]) -> None:
+        """Tell of activities that others may take now."""
+        self._board.post([f"a{tag}" for tag in tags])
 
 
 def _urgency(row: Any) -> tuple[int, datetime]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from perdure.model.ids import InstanceId
+from perdure.model.ids import UNTAGGED, InstanceId
 from perdure.model.records import Ending, Outcome, RecordKind
 from perdure.providers.work import (
     ActivitiesHint,
@@ -207,20 +207,23 @@ async def those_who_wait_for_a_limit_are_told_of(w: World) -> None:
     await limit(w, concurrency=1)
     await waiting(w, "first", tag="t1")
     await waiting(w, "second", tag="t2")
+    await waiting(w, "third")
     (work,) = await w.work("t1")
 
-    async def hear() -> None:
+    async def hear(tag: str) -> None:
         async for hint in w.provider.hints({ActivitiesHint}):
-            if isinstance(hint, ActivitiesHint) and "t2" in hint.tags:
+            if isinstance(hint, ActivitiesHint) and tag in hint.tags:
                 return
 
-    heard = asyncio.ensure_future(hear())
-    await asyncio.sleep(0)  # may sleep: lets it begin to listen
-    await w.finish(work)
-    await w.turns()  # every result makes a turn, and whoever fetches it admits
-    async with asyncio.timeout(10):
-        await heard
-    assert await names(w, "t2") == ["second"]
+    for tag, name in (("t2", "second"), (UNTAGGED, "third")):
+        heard = asyncio.ensure_future(hear(tag))
+        await asyncio.sleep(0)  # may sleep: lets it begin to listen
+        await w.finish(work)
+        await w.turns()  # every result makes a turn, and whoever fetches it admits
+        async with asyncio.timeout(10):
+            await heard
+        (work,) = await w.work(tag)
+        assert work.name == name
 
 
 @check()

@@ -8,8 +8,9 @@
 -- way.
 --
 -- Returns one row for each, and at the end one row without an instance: `queued` is the time now,
--- `next_due` when to ask again (null: nothing is scheduled), `input` the tags, by lines, of what
--- others may take since limits admitted it or sessions were let go, `attempt` whether instances were
+-- `next_due` when to ask again (null: nothing is scheduled), `input` what
+-- admitted_lines_v1 makes of the tags of what others may take since limits admitted it or sessions were
+-- let go, `attempt` whether instances were
 -- admitted (1) or not. Only leases are written, and what the next call would find to do again: so the
 -- commit does not wait for the disk.
 create or replace function fetch_activities_v1(
@@ -118,7 +119,7 @@ begin
 
   return query
     select null::text, null::int, null::text, null::text, null::text,
-           array_to_string(v_tags, e'\n'), null::text, null::interval, v_has_turns::int, null::int,
+           admitted_lines_v1(v_tags), null::text, null::interval, v_has_turns::int, null::int,
            v_now, null::timestamptz, null::text, null::options_v1,
            case
              when v_left = 0 or v_is_more then v_now

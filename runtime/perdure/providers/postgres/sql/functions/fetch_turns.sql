@@ -11,8 +11,8 @@
 -- Returns one row for each record that the holder lacks (at least one row for each turn, without a
 -- `seq` when it lacks none), by turn and `seq`, and at the end one row without an instance: `at` is
 -- the time of these turns, `next_due` when to ask again (null: nothing is scheduled), `upto` how
--- many instances others may have to run now, `body` the tags, by lines, of activities that limits
--- admitted. Only leases are written, and what the next call would find to do again: so the commit
+-- many instances others may have to run now, `body` what admitted_lines_v1 makes of the tags of
+-- activities that limits admitted. Only leases are written, and what the next call would find to do again: so the commit
 -- does not wait for the disk.
 create or replace function fetch_turns_v1(
   p_executor bigint, p_token bigint, p_limit int, p_lease interval, p_names text[],
@@ -123,7 +123,7 @@ begin
 
   return query select null::text, null::int, null::text, null::text, null::int, v_fired,
                       null::boolean, null::int, null::smallint, v_now, null::text,
-                      array_to_string(v_tags, e'\n'),
+                      admitted_lines_v1(v_tags),
                       case when v_left <= 0 then v_now
                            else next_turn_due_v1(v_now, p_names, p_versions) end;
 end
