@@ -13,8 +13,9 @@ REPORTS := .cache/reports
 # `doctests` is the examples in the docstrings of both packages and in README.md.
 UNIT_SUITES := tidy model replay typed testing checking control doctests
 POSTGRES_SUITES := providers dispatch client executor cli docs
+LONG_SUITES := simulation
 CLUSTER_SUITES := chart cluster
-SUITES := $(UNIT_SUITES) $(POSTGRES_SUITES) $(CLUSTER_SUITES)
+SUITES := $(UNIT_SUITES) $(POSTGRES_SUITES) $(LONG_SUITES) $(CLUSTER_SUITES)
 
 # A suite is run when there is a test in it.
 suites_here = $(foreach suite,$1,$(if $(filter doctests,$(suite))$(wildcard tests/$(suite)/test_*.py tests/$(suite)/*/test_*.py),$(suite)))
@@ -79,7 +80,7 @@ test: ## Everything: check, then every suite, on a real Postgres and a real clus
 	@touch $(READY)
 	@$(MAKE) --no-print-directory lint layers types verify
 	@rm -rf $(REPORTS)
-	@$(call run_suites,$(UNIT_SUITES) $(POSTGRES_SUITES))
+	@$(call run_suites,$(UNIT_SUITES) $(POSTGRES_SUITES) $(LONG_SUITES))
 	@$(MAKE) --no-print-directory cluster-up images \
 		|| echo "there is no cluster, and so its suites will fail"
 	@$(call run_suites,$(CLUSTER_SUITES))
@@ -102,6 +103,10 @@ test-cluster: $(READY) cluster-up images ## The suites that install the chart an
 	@rm -rf $(REPORTS)
 	@$(call run_suites,$(CLUSTER_SUITES))
 	@$(call sum_suites,$(CLUSTER_SUITES))
+
+.PHONY: simulate
+simulate: $(READY) ## Run simulated worlds: WORLDS=10000, or SECONDS=600
+	@$(BIN)/python -m perdure.testing.simulation $(if $(SECONDS),--seconds $(SECONDS),--worlds $(or $(WORLDS),1000))
 
 .PHONY: bench
 bench: $(READY) ## Measure this checkout

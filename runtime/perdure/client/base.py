@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -30,7 +31,7 @@ from perdure.providers.work import (
     Renewed,
 )
 
-__all__ = ["PATIENCE", "ClientBase", "ClientStorage", "random_token"]
+__all__ = ["PATIENCE", "ClientBase", "ClientStorage"]
 
 PATIENCE = timedelta(seconds=30)
 
@@ -61,10 +62,13 @@ class ClientBase:
         tenant: str = "",
         patience: timedelta = PATIENCE,
         poll: timedelta = POLL,
+        dice: random.Random | None = None,
+        draw: Callable[[int], int] = secrets.randbits,
     ) -> None:
         self._provider = provider
         self._tenant = tenant
-        self._patience = Patience(total=patience)
+        self._patience = Patience(total=patience, dice=dice or random.Random())  # noqa: S311  for waits
+        self._draw = draw
         self._messages = Gatherer(self._enqueue)
         self._commands = Gatherer(self._control)
         self._reads = Gatherer(self._read)
@@ -103,7 +107,6 @@ class ClientBase:
             return await self._messages.submit(message)
         return (await self._provider.enqueue_within(connection, [message]))[0]
 
-
-def random_token() -> LeaseToken:
-    """Make a token for one message: sent again with it, the message is not doubled."""
-    return LeaseToken(secrets.randbits(63))
+    def _token(self) -> LeaseToken:
+        """Make a token for one message: sent again with it, the message is not doubled."""
+        return LeaseToken(self._draw(63))

@@ -28,6 +28,8 @@ class Client(SeedNames, Requests):
         provider: Storage, already connected.
         tenant: Whom started instances belong to.
         patience: How long a call is repeated while storage is away.
+        dice: Draws how long to wait for storage that is away.
+        draw: Makes tokens of so many random bits; a simulation brings its own.
         poll: How long a hint that was lost can delay whoever waits for a result.
     """
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, overload
 
 from perdure.client.answers import Answers
-from perdure.client.base import ClientBase, random_token
+from perdure.client.base import ClientBase
 from perdure.client.handle import PATIENCE
 from perdure.client.instance_ids import checked_event_name, stored_instance_id
 from perdure.errors import (
@@ -182,7 +182,7 @@ class Requests(ClientBase):
                 RecordKind.UPDATE_REQUESTED,
                 ref=update,
                 body=JsonText(f'{{"name":{json_string(name)},"input":{arguments}}}'),
-                token=random_token(),
+                token=self._token(),
             )
         )
         match outcome:

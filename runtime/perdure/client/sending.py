@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from perdure.client.base import ClientBase, random_token
+from perdure.client.base import ClientBase
 from perdure.client.instance_ids import checked_event_name, stored_instance_id
 from perdure.errors import (
     CallerError,
@@ -52,7 +52,7 @@ class Sending(ClientBase):
             CallerError: No event can have that name, or no instance that id.
         """
         body = encode(data, what=f"the data of event {name!r}")
-        message = _message(instance_id, RecordKind.EVENT_RAISED, name, body)
+        message = self._message(instance_id, RecordKind.EVENT_RAISED, name, body)
         _check_taken(f"event {name!r}", instance_id, await self._send(message, connection))
 
     async def enqueue_event(
@@ -60,7 +60,7 @@ class Sending(ClientBase):
     ) -> None:
         """Put an item into one of an instance's queues; else like `raise_event`."""
         body = encode(data, what=f"the item for queue {queue!r}")
-        message = _message(instance_id, RecordKind.EVENT_QUEUED, queue, body)
+        message = self._message(instance_id, RecordKind.EVENT_QUEUED, queue, body)
         _check_taken(
             f"the item for queue {queue!r}", instance_id, await self._send(message, connection)
         )
@@ -72,7 +72,7 @@ class Sending(ClientBase):
                 stored_instance_id(instance_id),
                 RecordKind.CANCEL_REQUESTED,
                 body=encode(reason, what="the reason of a cancellation"),
-                token=random_token(),
+                token=self._token(),
             )
         )
 
@@ -163,22 +163,21 @@ class Sending(ClientBase):
             case RenewOutcome.LOST:
                 raise _unwanted(lease.instance, lease.operation)
 
+    def _message(self, instance_id: str, kind: RecordKind, name: str, body: JsonText) -> Message:
+        return Message(
+            stored_instance_id(instance_id),
+            kind,
+            ref=checked_event_name(name),
+            body=body,
+            token=self._token(),
+        )
+
     async def _finish(self, completion_token: str, end: ActivityEnd) -> None:
         lease = lease_of(completion_token)
         result = ActivityResult(lease, end)
         outcomes = await self._persist(lambda: self._provider.finish_activities([result]))
         if outcomes[0] is FinishOutcome.LOST:
             raise _unwanted(lease.instance, lease.operation)
-
-
-def _message(instance_id: str, kind: RecordKind, name: str, body: JsonText) -> Message:
-    return Message(
-        stored_instance_id(instance_id),
-        kind,
-        ref=checked_event_name(name),
-        body=body,
-        token=random_token(),
-    )
 
 
 def _check_taken(what: str, instance_id: str, outcome: EnqueueOutcome) -> None:

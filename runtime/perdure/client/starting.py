@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from perdure.client.base import ClientBase, random_token
+from perdure.client.base import ClientBase
 from perdure.client.handle import ANY, InstanceHandle
 from perdure.client.instance_ids import checked_instance_id, new_instance_id, stored_instance_id
 from perdure.client.queries import encode_attributes
@@ -251,7 +251,7 @@ class Starting(ClientBase):
             start=NewInstance(
                 body.name, body.version, tenant=self._tenant, attributes=attributes, limit=limit
             ),
-            token=random_token(),
+            token=self._token(),
         )
 
     @overload

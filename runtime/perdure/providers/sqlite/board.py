@@ -51,7 +51,8 @@ class Board:
     """Hands news to the listeners of one process, in whatever thread they are."""
 
     def __init__(self) -> None:
-        self._listeners: set[Listener] = set()
+        self._listeners: dict[Listener, None] = {}
+        """In the order in which they came, so that a simulation runs the same way every time."""
         self._lock = threading.Lock()
 
     def listen(self, kinds: Collection[type[Hint]] | None) -> Listener:
@@ -59,13 +60,13 @@ class Board:
         letters = _LETTERS.values() if kinds is None else [_LETTERS[kind] for kind in kinds]
         listener = Listener(letters)
         with self._lock:
-            self._listeners.add(listener)
+            self._listeners[listener] = None
         return listener
 
     def leave(self, listener: Listener) -> None:
         """Listen no more."""
         with self._lock:
-            self._listeners.discard(listener)
+            self._listeners.pop(listener, None)
 
     def post(self, lines: Iterable[str]) -> None:
         """Tell everybody; may be called in any thread."""

@@ -9,10 +9,10 @@ __all__ = ["schema_script", "statements"]
 _MARK = "-- name: "
 
 
-def statements(file: str) -> dict[str, str]:
+def statements(file: str, package: str = __package__) -> dict[str, str]:
     """Read the statements of one file, by name."""
     found: dict[str, str] = {}
-    for part in _read(file).split(_MARK)[1:]:
+    for part in _read(file, package).split(_MARK)[1:]:
         name, _, text = part.partition("\n")
         found[name.strip()] = text.strip()
     return found
@@ -20,8 +20,8 @@ def statements(file: str) -> dict[str, str]:
 
 def schema_script() -> str:
     """Read the script that makes all tables."""
-    return _read("schema")
+    return _read("schema", __package__)
 
 
-def _read(file: str) -> str:
-    return (resources.files(__package__) / "sql" / f"{file}.sql").read_text(encoding="utf-8")
+def _read(file: str, package: str) -> str:
+    return (resources.files(package) / "sql" / f"{file}.sql").read_text(encoding="utf-8")
