@@ -12,7 +12,7 @@ REPORTS := .cache/reports
 # The suites, in the order in which they run; each is a folder under tests/ and counted by itself.
 # `doctests` is the examples in the docstrings of both packages and in README.md.
 UNIT_SUITES := tidy model replay typed testing checking control doctests
-POSTGRES_SUITES := providers dispatch client executor cli docs
+POSTGRES_SUITES := providers dispatch client executor cli docs chaos
 LONG_SUITES := simulation
 CLUSTER_SUITES := chart cluster
 SUITES := $(UNIT_SUITES) $(POSTGRES_SUITES) $(LONG_SUITES) $(CLUSTER_SUITES)
@@ -107,6 +107,10 @@ test-cluster: $(READY) cluster-up images ## The suites that install the chart an
 .PHONY: simulate
 simulate: $(READY) ## Run simulated worlds: WORLDS=10000, or SECONDS=600
 	@$(BIN)/python -m perdure.testing.simulation $(if $(SECONDS),--seconds $(SECONDS),--worlds $(or $(WORLDS),1000))
+
+.PHONY: chaos
+chaos: $(READY) ## Kill everything at random for SECONDS=600; lose nothing
+	@$(BIN)/python -m tests.chaos.run --seconds $(or $(SECONDS),600) $(ARGS)
 
 .PHONY: bench
 bench: $(READY) ## Measure this checkout

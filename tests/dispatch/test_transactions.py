@@ -56,6 +56,14 @@ async def takes_too_long(ctx: ActivityContext) -> None:
     await ctx.connection.execute("select pg_sleep(30)")
 
 
+@activity(transactional=True)
+async def loses_its_server(ctx: ActivityContext) -> None:
+    RAN["loses_its_server"] += 1
+    await ctx.connection.execute("insert into payment values (6)")
+    if RAN["loses_its_server"] == 1:
+        await ctx.connection.execute("select pg_terminate_backend(pg_backend_pid())")
+
+
 @activity
 async def has_no_transaction(ctx: ActivityContext) -> None:
     assert ctx.connection
@@ -71,7 +79,9 @@ async def buys(_ctx: OrchestrationContext, amount: int) -> int:
     return await pays(amount)
 
 
-CALLS = (breaks_it, returns_what_it_should_not, takes_too_long, has_no_transaction)
+CALLS = (
+    breaks_it, returns_what_it_should_not, takes_too_long, loses_its_server, has_no_transaction,
+)  # fmt: skip
 
 
 @orchestration
@@ -140,6 +150,16 @@ async def test_what_cannot_be_recorded_leaves_nothing(
         handle = await local.client.start(reports, name)
         assert says in str(await handle.result(timeout=20))
     assert await paid(money) == []
+
+
+async def test_a_body_that_loses_its_server_is_run_again_without_a_policy(
+    provider: PostgresProvider, money: Any
+) -> None:
+    async with LocalRuntime(provider, REGISTRY) as local:
+        handle = await local.client.start(reports, "loses_its_server")
+        assert await handle.result(timeout=20) == "done"
+    assert RAN["loses_its_server"] == 2
+    assert await paid(money) == [6]
 
 
 class Doubtful(PostgresProvider):

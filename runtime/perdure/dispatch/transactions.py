@@ -90,6 +90,8 @@ async def _run(
     try:
         result = await body()
     except Exception as error:
+        if transaction.was_lost(error):  # that is nothing the body has done, and no attempt of it
+            raise ProviderError("transaction", str(error), retryable=True) from error
         raise _BodyRaisedError from error
     finally:
         context.enter(None)

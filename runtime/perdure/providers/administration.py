@@ -174,6 +174,10 @@ class ActivityTransaction(Protocol):
         """The driver's own connection (`asyncpg.Connection`, `sqlite3.Connection`)."""
         ...
 
+    def was_lost(self, error: Exception) -> bool:
+        """Tell whether a body that raised `error` did so because storage went away beneath it."""
+        ...
+
     async def finish(self, result: ActivityResult) -> FinishOutcome:
         """Record the result and wake the instance in this very transaction."""
         ...

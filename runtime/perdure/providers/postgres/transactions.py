@@ -14,7 +14,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from perdure.errors import ConfigurationError
 from perdure.providers.postgres.base import Base
-from perdure.providers.postgres.errors import is_transient_conflict, translate
+from perdure.providers.postgres.errors import ends_connection, is_transient_conflict, translate
 from perdure.providers.postgres.messages import ENQUEUED
 from perdure.providers.postgres.rows import Sorted, message_row, result_row
 from perdure.providers.work import FinishOutcome
@@ -54,6 +54,12 @@ class PostgresTransaction:
     def connection(self) -> Connection:
         """The connection to write with; commit and rollback are not yours to call."""
         return self._connection
+
+    def was_lost(self, error: Exception) -> bool:
+        """Tell whether the server has hung up, or is about to."""
+        if isinstance(error, asyncpg.PostgresError) and ends_connection(error):
+            return True
+        return isinstance(error, asyncpg.InternalClientError) or self._connection.is_closed()
 
     async def finish(self, result: ActivityResult) -> FinishOutcome:
         """Record the result and wake the instance in this very transaction.
