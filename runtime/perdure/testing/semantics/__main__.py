@@ -1,0 +1,7 @@
+"""Write one of the pages to standard output."""
+
+import sys
+
+from perdure.testing.semantics import TABLES, names_page, semantics_page
+
+sys.stdout.write(names_page() if sys.argv[1:] == ["names"] else semantics_page(TABLES))
