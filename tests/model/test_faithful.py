@@ -197,7 +197,8 @@ COMES_BACK: list[tuple[Any, Any]] = [
 
 def shown(value: Any) -> str:
     """Show all of a value; UTC has two names, and a generic model too."""
-    text = repr(value).replace("TzInfo(0)", "datetime.timezone.utc")
+    text = re.sub(r"TzInfo\((0|UTC)\)", "datetime.timezone.utc", repr(value))
+    text = text.replace("<Size.SMALL: 1>", "1")  # in a union with int
     return re.sub(r"Page\[.*?\]\(", "Page(", text)
 
 

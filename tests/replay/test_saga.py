@@ -248,6 +248,56 @@ def test_a_dropped_execution_takes_nothing_back() -> None:
     assert isinstance(undo, ScheduleActivity)
 
 
+def test_nothing_is_taken_back_by_continuing_as_new() -> None:
+    async def body(ctx: OrchestrationContext) -> None:
+        async with ctx.saga() as saga:
+            saga.compensate(cancel, "a")
+            await ctx.continue_as_new()
+
+    result = Script(body).history.turn()
+    assert result.ending == Ending(Outcome.CONTINUED_AS_NEW)
+    assert [type(action).__name__ for action in result.actions] == ["ContinueAsNew"]
+
+
+def test_a_group_waits_for_what_its_members_take_back() -> None:
+    async def member(ctx: OrchestrationContext) -> None:
+        async with ctx.saga() as saga:
+            saga.compensate(cancel, await book("room"))
+            await ctx.wait_event("never")
+
+    async def body(ctx: OrchestrationContext) -> str:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(member(ctx))
+                await asyncio.sleep(1)
+                await charge(1)
+        except* ActivityError:
+            pass
+        return await book("instead")
+
+    script = Script(body, "charge")
+    assert script.end().output == '"book"'
+    assert script.calls[-2:] == ['cancel{"booking":"book"}', 'book{"what":"instead"}']
+
+
+def test_compensations_may_be_sagas_themselves() -> None:
+    async def undo(ctx: OrchestrationContext) -> None:
+        async with ctx.saga() as saga:
+            saga.compensate(cancel, "deep")
+            await charge(2)
+
+    async def body(ctx: OrchestrationContext) -> None:
+        async with ctx.saga() as saga:
+            saga.compensate(undo, ctx)
+            await charge(1)
+
+    script = Script(body, "charge")
+    ending = script.end()
+    assert script.calls[1:] == ['charge{"amount":2}', 'cancel{"booking":"deep"}']
+    assert ending.failure is not None
+    assert "1 compensation failed" in ending.failure.message
+
+
 def test_wrong_arguments_are_told_when_they_are_given() -> None:
     async def body(ctx: OrchestrationContext) -> None:
         async with ctx.saga() as saga:

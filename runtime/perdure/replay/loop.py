@@ -119,20 +119,23 @@ class DeterministicLoop(ForbiddingLoop):
                 budget -= 1
                 if budget < 0:
                     raise SpinningTurnError(self._spin(handle))
-                self._call(handle)
+                try:
+                    handle._context.run(handle._callback, *handle._args)  # noqa: SLF001  as above
+                except BaseException as error:  # noqa: BLE001  as asyncio does for callbacks
+                    self._failed(handle, error)
                 if self.stopping:
                     break
         return budget
 
-    def _call(self, handle: Any) -> None:
-        """Run one callback; what it raises is its own affair, as in asyncio."""
-        try:
-            handle._context.run(handle._callback, *handle._args)  # noqa: SLF001  as above
-        except (KeyboardInterrupt, SystemExit) as error:
+    def _failed(self, handle: Any, error: BaseException) -> None:
+        """What a callback raises is its own affair, as in asyncio."""
+        if isinstance(error, KeyboardInterrupt | SystemExit):
             self._exit(error)
-        except BaseException as error:  # noqa: BLE001  as asyncio does for callbacks
-            message = f"Exception in callback {handle!r}"
-            self.call_exception_handler({"message": message, "exception": error, "handle": handle})
+            return
+        callback: Any = handle._callback  # noqa: SLF001  as above
+        name: str = getattr(callback, "__qualname__", "of an object")
+        message = f"Exception in callback {name}"
+        self.call_exception_handler({"message": message, "exception": error, "handle": handle})
 
     def _exit(self, error: KeyboardInterrupt | SystemExit) -> None:
         """End the run, and not the process it runs in."""
