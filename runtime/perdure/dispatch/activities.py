@@ -60,6 +60,7 @@ __all__ = ["ActivityDispatcher"]
 _LOG = logging.getLogger("perdure.activities")
 _HAND_IN_LAST = timedelta(seconds=5)
 _UNKNOWN_DELAY = timedelta(seconds=5)
+_LOST_DELAY = timedelta(seconds=0.5)
 _SILENCE_SECONDS = 10.0
 _ZERO = timedelta(0)
 
@@ -253,36 +254,23 @@ class ActivityDispatcher:
     # ------------------------------------------------------------------ attempts tell
 
     def _on_decision(self, attempt: Attempt, decision: Decision) -> None:
-        leased = attempt.leased
+        if isinstance(decision, Verdict):
+            self._let_go(attempt)
+        else:
+            self._in.finish(attempt.lease, decision, attempt)
         match decision:
             case Verdict.LOST:
-                self._let_go(attempt)
                 self._metrics.count("perdure_leases_lost_total", "activity")
-                outcome = "lost"
             case Verdict.HAND_BACK:
-                self._let_go(attempt)
                 self._in.hand_back(AbandonActivity(attempt.lease), attempt)
-                outcome = "handed_back"
-            case Verdict.FINISHED:
-                self._let_go(attempt)
-                outcome = "completed"
-            case ActivityCompleted():
-                outcome = "completed"
-            case ActivityFailed():
-                outcome = "failed"
-            case ActivityRetried():
-                outcome = "retried"
-            case ActivityDiscarded():
-                outcome = "discarded"
-            case ActivityDeferred():
-                outcome = "deferred"
+            case Verdict.TRY_AGAIN:
+                back = AbandonActivity(attempt.lease, delay=_LOST_DELAY, count_attempt=True)
+                self._in.hand_back(back, attempt)
             case _:
-                assert_never(decision)
-        if not isinstance(decision, Verdict):
-            self._in.finish(attempt.lease, decision, attempt)
+                pass
         seconds = asyncio.get_running_loop().time() - attempt.started_at
-        self._metrics.observe("perdure_activity_seconds", seconds, leased.name)
-        self._count(leased, outcome)
+        self._metrics.observe("perdure_activity_seconds", seconds, attempt.leased.name)
+        self._count(attempt.leased, _outcome_of(decision))
 
     def _on_body_end(self, attempt: Attempt) -> None:  # noqa: ARG002  the signature of the callback
         self._busy -= 1
@@ -416,6 +404,27 @@ class ActivityDispatcher:
 
 def _lease_of(leased: LeasedActivity) -> ActivityLease:
     return ActivityLease(leased.instance, leased.execution, leased.operation, leased.token)
+
+
+def _outcome_of(decision: Decision) -> str:  # noqa: PLR0911  one for each way to end
+    """Name what became of an attempt, for whoever counts them."""
+    match decision:
+        case ActivityCompleted() | Verdict.FINISHED:
+            return "completed"
+        case ActivityFailed():
+            return "failed"
+        case ActivityRetried():
+            return "retried"
+        case ActivityDiscarded():
+            return "discarded"
+        case ActivityDeferred():
+            return "deferred"
+        case Verdict.HAND_BACK:
+            return "handed_back"
+        case Verdict.LOST | Verdict.TRY_AGAIN:
+            return "lost"
+        case _:
+            assert_never(decision)
 
 
 def _poison(leased: LeasedActivity, lost: int) -> Failure:

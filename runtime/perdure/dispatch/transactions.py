@@ -74,8 +74,8 @@ async def run_in_transaction(
         if not error.retryable and not is_recorded:
             raise  # such as a result recorded in a transaction that the body has broken
         doubt = "its commit is in doubt" if is_recorded else "storage is away"
-        _LOG.warning("a transactional activity is handed back: %s (%s)", doubt, error)
-        return Verdict.HAND_BACK
+        _LOG.warning("a transactional activity is given back: %s (%s)", doubt, error)
+        return Verdict.TRY_AGAIN
     return Verdict.FINISHED
 
 

@@ -16,6 +16,8 @@ class Verdict(Enum):
     """Storage is told nothing."""
     HAND_BACK = auto()
     """Another executor is to try, and this attempt does not count."""
+    TRY_AGAIN = auto()
+    """Likewise, but it counts as lost: what takes its server along every time is poison."""
     FINISHED = auto()
     """Storage has it already: the body and its result were one transaction."""
 
