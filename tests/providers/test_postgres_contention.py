@@ -263,7 +263,7 @@ async def test_nobody_waits_for_a_poll_to_be_admitted(migrated_url: str) -> None
     async with PostgresProvider(migrated_url) as provider:
         await provider.set_limits([Limit("one", concurrency=1), Limit("two", concurrency=2)])
         registry = Registry(one_by_one, noop)
-        # Dispatchers ask by themselves every few seconds: so many waits for that would take minutes.
+        # Dispatchers ask by themselves every few seconds: so many waits for that take minutes.
         async with asyncio.timeout(45), LocalRuntime(provider, registry) as runtime:
             handle = await runtime.client.start(one_by_one, count)
             assert await handle.result() == sum(range(count))

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
 
 from perdure.model.ids import UNTAGGED, InstanceId
 from perdure.model.records import Ending, Outcome, RecordKind
 from perdure.providers.work import (
     ActivitiesHint,
+    ActivityDiscarded,
     Control,
     ControlVerb,
     EnqueueOutcome,
     FinishOutcome,
     TurnsHint,
 )
+from perdure.testing.conformance.hearing import hearing
 from perdure.testing.conformance.limits import limit, names, state, waiting
 from perdure.testing.conformance.registry import check
 from perdure.testing.conformance.world import World, boom, by_id
+
+if TYPE_CHECKING:
+    from perdure.providers.work import Hint
 
 
 async def started(w: World, *instances: str) -> None:
@@ -169,9 +175,9 @@ async def a_deleted_instance_makes_room(w: World) -> None:
     turn = await w.turn()
     assert turn.instance == "b"
     await started(w, "c")
-    await w.whole.delete_instances([InstanceId("b")], force=True)
+    await w.provider.delete_instances([InstanceId("b")], force=True)
     assert (await w.turn()).instance == "c"
-    await w.whole.delete_instances([InstanceId("a")])
+    await w.provider.delete_instances([InstanceId("a")])
     assert await state(w) == (1, 0)
 
 
@@ -180,7 +186,7 @@ async def a_deleted_instance_that_waited_takes_no_room(w: World) -> None:
     await limit(w, concurrency=1)
     await started(w, "a", "b", "c")
     first = await w.turn()
-    await w.whole.delete_instances([InstanceId("b")], force=True)
+    await w.provider.delete_instances([InstanceId("b")], force=True)
     assert await state(w) == (1, 1)
     await w.end(first)
     assert (await w.turn()).instance == "c"
@@ -193,13 +199,17 @@ async def the_activities_of_a_deleted_instance_make_room(w: World) -> None:
     works = await w.work()
     assert len(works) == 2
     await waiting(w, "b", "c")
-    await w.whole.delete_instances([InstanceId("a")], force=True)
+    await w.provider.delete_instances([InstanceId("a")], force=True)
     assert await names(w) == ["b", "c"]
     assert await w.finish(works[0]) is FinishOutcome.LOST
     assert await state(w) == (2, 0)
 
 
 # ---------------------------------------------------------------------- being told
+
+
+def _tells_of(tag: str, hint: Hint) -> bool:
+    return isinstance(hint, ActivitiesHint) and tag in hint.tags
 
 
 @check()
@@ -209,21 +219,26 @@ async def those_who_wait_for_a_limit_are_told_of(w: World) -> None:
     await waiting(w, "second", tag="t2")
     await waiting(w, "third")
     (work,) = await w.work("t1")
+    async with hearing(w, ActivitiesHint) as heard:
+        for tag, name in (("t2", "second"), (UNTAGGED, "third")):
+            await w.finish(work)
+            await w.turns()  # every result makes a turn, and whoever fetches it admits
+            await heard.until(partial(_tells_of, tag))
+            (work,) = await w.work(tag)
+            assert work.name == name
 
-    async def hear(tag: str) -> None:
-        async for hint in w.provider.hints({ActivitiesHint}):
-            if isinstance(hint, ActivitiesHint) and tag in hint.tags:
-                return
 
-    for tag, name in (("t2", "second"), (UNTAGGED, "third")):
-        heard = asyncio.ensure_future(hear(tag))
-        await asyncio.sleep(0)  # may sleep: lets it begin to listen
-        await w.finish(work)
-        await w.turns()  # every result makes a turn, and whoever fetches it admits
-        async with asyncio.timeout(10):
-            await heard
-        (work,) = await w.work(tag)
-        assert work.name == name
+@check()
+async def room_that_a_discarded_activity_leaves_is_told_of(w: World) -> None:
+    await limit(w, concurrency=1)
+    await waiting(w, "first", "second")
+    work = await w.one_work()
+    await w.send(w.event("first"))
+    await w.advance_turn(cancel_activities=[(work.operation, "enough")])
+    async with hearing(w, TurnsHint, ActivitiesHint) as heard:
+        assert await w.finish(work, ActivityDiscarded()) is FinishOutcome.RECORDED
+        await heard.until(lambda hint: isinstance(hint, TurnsHint) or _tells_of(UNTAGGED, hint))
+    assert await names(w) == ["second"]
 
 
 @check()
@@ -231,15 +246,7 @@ async def a_greater_limit_is_told_of(w: World) -> None:
     await limit(w, concurrency=0)
     await started(w, "a")
     assert await w.turns() == ()
-
-    async def hear() -> None:
-        async for hint in w.provider.hints({TurnsHint}):
-            if isinstance(hint, TurnsHint):
-                return
-
-    heard = asyncio.ensure_future(hear())
-    await asyncio.sleep(0)  # may sleep: lets it begin to listen
-    await limit(w, concurrency=1)
-    async with asyncio.timeout(10):
-        await heard
+    async with hearing(w, TurnsHint) as heard:
+        await limit(w, concurrency=1)
+        await heard.until(lambda hint: isinstance(hint, TurnsHint))
     assert (await w.turn()).instance == "a"

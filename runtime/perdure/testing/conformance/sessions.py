@@ -17,6 +17,7 @@ from perdure.providers.work import (
     RenewOutcome,
     SessionTerms,
 )
+from perdure.testing.conformance.hearing import hearing
 from perdure.testing.conformance.registry import check
 from perdure.testing.conformance.world import LEASE, MOMENT, World, boom
 
@@ -53,7 +54,7 @@ async def waiting(w: World, name: str, session: str | None, **options: Any) -> N
 
 
 async def renew(w: World, executor: int, terms: SessionTerms = TERMS) -> Sequence[str]:
-    return sorted(await w.whole.renew_sessions(ExecutorId(executor), terms))
+    return sorted(await w.provider.renew_sessions(ExecutorId(executor), terms))
 
 
 # --------------------------------------------------------------------- who gets what
@@ -481,21 +482,13 @@ async def released_sessions_go_to_others_at_once(w: World) -> None:
     for session in ("a", "b"):
         await waiting(w, f"{session}2", session)
     assert await take(w, 2) == []
-    heard = asyncio.ensure_future(_hear_of_activities(w))
-    await asyncio.sleep(0)  # may sleep: lets it begin to listen
-    await w.whole.release_sessions(ExecutorId(1))
-    async with asyncio.timeout(10):
-        await heard
+    async with hearing(w, ActivitiesHint) as heard:
+        await w.provider.release_sessions(ExecutorId(1))
+        await heard.until(lambda hint: hint == ActivitiesHint(frozenset({UNTAGGED})))
     assert sorted(await take(w, 2)) == ["a2", "b2"]
     assert await renew(w, 1) == []
-    await w.whole.release_sessions(ExecutorId(1))
+    await w.provider.release_sessions(ExecutorId(1))
     assert await renew(w, 2) == ["a", "b"]
-
-
-async def _hear_of_activities(w: World) -> None:
-    async for hint in w.provider.hints({ActivitiesHint}):
-        if hint == ActivitiesHint(frozenset({UNTAGGED})):
-            return
 
 
 # ------------------------------------------------------------------ attempts, waiting

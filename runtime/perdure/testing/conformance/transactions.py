@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 
 from perdure.errors import ConfigurationError
@@ -18,6 +17,7 @@ from perdure.providers.work import (
     LeasedActivity,
     TurnsHint,
 )
+from perdure.testing.conformance.hearing import hearing
 from perdure.testing.conformance.registry import check
 from perdure.testing.conformance.world import LEASE, World, boom
 
@@ -38,8 +38,8 @@ async def a_result_and_what_was_sent_beside_it_are_one(w: World) -> None:
     await w.start("b")
     await w.advance_turn()
     work = await w.one_work()
-    async with w.whole.transaction(w.lease_of(work)) as transaction:
-        sent = await w.whole.enqueue_within(transaction.connection, [w.event("b")])
+    async with w.provider.transaction(w.lease_of(work)) as transaction:
+        sent = await w.provider.enqueue_within(transaction.connection, [w.event("b")])
         assert list(sent) == [ACCEPTED]
         assert await transaction.finish(done(w, work)) is FinishOutcome.RECORDED
     assert sorted(turn.instance for turn in await w.turns()) == ["a", "b"]
@@ -53,8 +53,8 @@ async def a_transaction_that_is_left_with_an_error_leaves_nothing(w: World) -> N
     await w.advance_turn()
     work = await w.one_work()
     with suppress(_UserError):
-        async with w.whole.transaction(w.lease_of(work)) as transaction:
-            await w.whole.enqueue_within(transaction.connection, [w.event("b")])
+        async with w.provider.transaction(w.lease_of(work)) as transaction:
+            await w.provider.enqueue_within(transaction.connection, [w.event("b")])
             await transaction.finish(done(w, work))
             raise _UserError
     assert await w.turns() == ()
@@ -68,8 +68,8 @@ async def a_transaction_without_a_result_is_rolled_back(w: World) -> None:
     await w.start("b")
     await w.advance_turn()
     work = await w.one_work()
-    async with w.whole.transaction(w.lease_of(work)) as transaction:
-        await w.whole.enqueue_within(transaction.connection, [w.event("b")])
+    async with w.provider.transaction(w.lease_of(work)) as transaction:
+        await w.provider.enqueue_within(transaction.connection, [w.event("b")])
     assert await w.turns() == ()
 
 
@@ -81,8 +81,8 @@ async def what_a_zombie_wrote_is_rolled_back(w: World) -> None:
     zombie = await w.one_work()
     w.advance(LEASE)
     holder = await w.one_work()
-    async with w.whole.transaction(w.lease_of(zombie)) as transaction:
-        await w.whole.enqueue_within(transaction.connection, [w.event("b")])
+    async with w.provider.transaction(w.lease_of(zombie)) as transaction:
+        await w.provider.enqueue_within(transaction.connection, [w.event("b")])
         assert await transaction.finish(done(w, zombie)) is FinishOutcome.LOST
     assert await w.turns() == ()
     assert await w.finish(holder) is FinishOutcome.RECORDED
@@ -96,8 +96,8 @@ async def what_a_cancelled_activity_wrote_is_rolled_back(w: World) -> None:
     await w.advance_turn(cancel_activities=[(work.operation, "enough")])
     await w.start("b")
     await w.advance_turn()
-    async with w.whole.transaction(w.lease_of(work)) as transaction:
-        await w.whole.enqueue_within(transaction.connection, [w.event("b")])
+    async with w.provider.transaction(w.lease_of(work)) as transaction:
+        await w.provider.enqueue_within(transaction.connection, [w.event("b")])
         assert await transaction.finish(done(w, work)) is FinishOutcome.LOST
     assert await w.turns() == ()
 
@@ -108,8 +108,8 @@ async def a_retry_may_be_written_beside_other_things_too(w: World) -> None:
     await w.start("b")
     await w.advance_turn()
     work = await w.one_work()
-    async with w.whole.transaction(w.lease_of(work)) as transaction:
-        await w.whole.enqueue_within(transaction.connection, [w.event("b")])
+    async with w.provider.transaction(w.lease_of(work)) as transaction:
+        await w.provider.enqueue_within(transaction.connection, [w.event("b")])
         again = ActivityResult(w.lease_of(work), ActivityRetried(LEASE, boom()))
         assert await transaction.finish(again) is FinishOutcome.RECORDED
     assert [turn.instance for turn in await w.turns()] == ["b"]
@@ -121,7 +121,7 @@ async def a_retry_may_be_written_beside_other_things_too(w: World) -> None:
 async def after_a_commit_in_doubt_handing_back_tells_what_happened(w: World) -> None:
     await w.scheduled("a", w.activity("0:1"), w.activity("0:2"))
     first, second = await w.work()
-    async with w.whole.transaction(w.lease_of(first)) as transaction:
+    async with w.provider.transaction(w.lease_of(first)) as transaction:
         await transaction.finish(done(w, first))
     back = [AbandonActivity(w.lease_of(each)) for each in (first, second)]
     await w.provider.abandon_activities(back)
@@ -132,18 +132,10 @@ async def after_a_commit_in_doubt_handing_back_tells_what_happened(w: World) -> 
 async def a_transaction_tells_those_who_wait(w: World) -> None:
     await w.scheduled("a", w.activity())
     work = await w.one_work()
-
-    async def hear() -> None:
-        async for hint in w.provider.hints({TurnsHint}):
-            if isinstance(hint, TurnsHint):
-                return
-
-    heard = asyncio.ensure_future(hear())
-    await asyncio.sleep(0)  # may sleep: lets it begin to listen
-    async with w.whole.transaction(w.lease_of(work)) as transaction:
-        await transaction.finish(done(w, work))
-    async with asyncio.timeout(10):
-        await heard
+    async with hearing(w, TurnsHint) as heard:
+        async with w.provider.transaction(w.lease_of(work)) as transaction:
+            await transaction.finish(done(w, work))
+        await heard.until(lambda hint: isinstance(hint, TurnsHint))
 
 
 @check()
@@ -152,16 +144,16 @@ async def what_is_sent_within_a_transaction_is_answered_item_by_item(w: World) -
     await w.start("over")
     await w.end(await w.turn())
     work = await w.one_work()
-    async with w.whole.transaction(w.lease_of(work)) as transaction:
+    async with w.provider.transaction(w.lease_of(work)) as transaction:
         send = [w.starting("new"), w.event("over"), w.starting("a"), w.event("unborn")]
-        outcomes = await w.whole.enqueue_within(transaction.connection, send)
+        outcomes = await w.provider.enqueue_within(transaction.connection, send)
         assert list(outcomes) == [
             ACCEPTED,
             EnqueueOutcome.FINISHED,
             EnqueueOutcome.EXISTS,
             EnqueueOutcome.KEPT,
         ]
-        assert list(await w.whole.enqueue_within(transaction.connection, [])) == []
+        assert list(await w.provider.enqueue_within(transaction.connection, [])) == []
         await transaction.finish(done(w, work))
     assert sorted(turn.instance for turn in await w.turns()) == ["a", "new"]
 
@@ -170,7 +162,7 @@ async def what_is_sent_within_a_transaction_is_answered_item_by_item(w: World) -
 async def a_stranger_to_the_database_cannot_be_sent_with(w: World) -> None:
     for stranger in (None, object(), "connection"):
         try:
-            await w.whole.enqueue_within(stranger, [w.starting("a")])
+            await w.provider.enqueue_within(stranger, [w.starting("a")])
         except ConfigurationError:
             continue
         raise AssertionError(stranger)
@@ -181,10 +173,10 @@ async def a_stranger_to_the_database_cannot_be_sent_with(w: World) -> None:
 async def a_connection_after_its_transaction_cannot_be_sent_with(w: World) -> None:
     await w.scheduled("a", w.activity())
     work = await w.one_work()
-    async with w.whole.transaction(w.lease_of(work)) as transaction:
+    async with w.provider.transaction(w.lease_of(work)) as transaction:
         await transaction.finish(done(w, work))
     try:
-        await w.whole.enqueue_within(transaction.connection, [w.starting("late")])
+        await w.provider.enqueue_within(transaction.connection, [w.starting("late")])
     except ConfigurationError:
         pass
     else:

@@ -140,7 +140,9 @@ begin
     perform touch_sessions_v1(v_now, v_sessions);
   end if;
 
-  is_due := v_recorded > 0;
+  -- What went without a trace may have made room: whoever fetches turns admits.
+  is_due := v_recorded > 0
+    or v_gone is not null and exists (select from gate_news n where n.due <= v_now);
   if v_known = v_recorded + v_again + v_deferred and v_known = cardinality(p_results) then
     outcomes := array_fill(1::smallint, array[cardinality(p_results)]);
     return;
