@@ -63,8 +63,10 @@ def says_all(schema: Any) -> bool:
 
 
 def promises_only_json(schema: Any) -> bool:
-    """Tell by a type's schema that it says `Any` somewhere."""
-    return any(node.get("type") == "any" for node in _nodes(schema))
+    """Tell by a type's schema that it says `Any` somewhere, or a sequence of whatever kind."""
+    return any(
+        node.get("type") == "any" or node.get("cls_repr") == "Sequence" for node in _nodes(schema)
+    )
 
 
 def has_aliases(schema: Any) -> bool:
@@ -169,8 +171,8 @@ def _fields(was: Any, found: Any, names: list[str]) -> _Parts:
 
 
 def _elements(was: Any, found: Any) -> _Parts | None:
-    """Pair the elements; a list may have been a tuple, but a named tuple is a class."""
-    if len(was) != len(found) or (hasattr(found, "_fields") and type(was) is not type(found)):
+    """Pair the elements of two of one kind."""
+    if len(was) != len(found) or not _is_at_least(was, found):
         return None
     return [(f"[{n}]", one, other) for n, (one, other) in enumerate(zip(was, found, strict=True))]
 
