@@ -206,13 +206,13 @@ async def continued(w: World) -> Any:
 
 async def asked(w: World) -> Any:
     await w.start("a")
-    await w.whole.ask([a_question()])
+    await w.provider.ask([a_question()])
 
 
 async def archived(w: World) -> Any:
     await finished(w)
     archive = Archive(await w.info("a"), tuple(await w.history("a")))
-    await w.whole.delete_instances([A])
+    await w.provider.delete_instances([A])
     return archive
 
 
@@ -246,7 +246,7 @@ async def is_committed(w: World, _made: Any) -> bool:
         and await has(w, "b")
         and await w.keys("a") == {"k": "1"}
         and len(await w.work()) == 1
-        and (await w.whole.read_totals()).timers == 1
+        and (await w.provider.read_totals()).timers == 1
     )
 
 
@@ -377,61 +377,63 @@ CASES: dict[str, Case] = {
     ),
     "ask": Case(
         lambda w: w.start("a"),
-        lambda w, _: w.whole.ask([a_question()]),
+        lambda w, _: w.provider.ask([a_question()]),
         [EnqueueOutcome.ACCEPTED],
-        lambda w, _: _counts(w.whole.fetch_questions(ExecutorId(5), CODE, 9, LEASE), 1),
+        lambda w, _: _counts(w.provider.fetch_questions(ExecutorId(5), CODE, 9, LEASE), 1),
     ),
     "fetch_questions": Case(
         asked,
-        lambda w, _: w.whole.fetch_questions(ExecutorId(5), CODE, 9, LEASE),
+        lambda w, _: w.provider.fetch_questions(ExecutorId(5), CODE, 9, LEASE),
         [],
-        lambda w, _: _comes_back(w, lambda: w.whole.fetch_questions(ExecutorId(5), CODE, 9, LEASE)),
+        lambda w, _: _comes_back(
+            w, lambda: w.provider.fetch_questions(ExecutorId(5), CODE, 9, LEASE)
+        ),
     ),
     "answer": Case(
         asked,
-        lambda w, _: w.whole.answer([Answer("q", JsonText("1"))]),
+        lambda w, _: w.provider.answer([Answer("q", JsonText("1"))]),
         None,
         lambda w, _: _is(w.answers("a", "q"), [Answer("q", JsonText("1"))]),
     ),
     "delete_instances": Case(
         finished,
-        lambda w, _: _outcomes(w.whole.delete_instances([A])),
+        lambda w, _: _outcomes(w.provider.delete_instances([A])),
         [DeleteOutcome.NOT_FOUND],
         lambda w, _: _is(w.provider.read_instances([A]), [None]),
     ),
     "retire": Case(
         finished,
-        lambda w, _: _roots(w.whole.retire(Retire(10))),
+        lambda w, _: _roots(w.provider.retire(Retire(10))),
         0,
         lambda w, _: _is(w.provider.read_instances([A]), [None]),
     ),
     "prune": Case(
         continued,
-        lambda w, _: _executions(w.whole.prune([Prune(A)])),
+        lambda w, _: _executions(w.provider.prune([Prune(A)])),
         [0],
         lambda w, _: _is(w.kinds("a"), [RecordKind.STARTED]),
     ),
     "bring_in": Case(
         archived,
-        lambda w, archive: w.whole.bring_in([archive]),
+        lambda w, archive: w.provider.bring_in([archive]),
         [ImportOutcome.EXISTS],
         lambda w, _: has(w, "a", RecordKind.TURN),
     ),
     "set_limits": Case(
         nothing,
-        lambda w, _: w.whole.set_limits([Limit("key", concurrency=1)]),
+        lambda w, _: w.provider.set_limits([Limit("key", concurrency=1)]),
         None,
-        lambda w, _: _counts(w.whole.read_limits(), 1),
+        lambda w, _: _counts(w.provider.read_limits(), 1),
     ),
     "drop_limits": Case(
-        lambda w: w.whole.set_limits([Limit("key", concurrency=1)]),
-        lambda w, _: w.whole.drop_limits(["key"]),
+        lambda w: w.provider.set_limits([Limit("key", concurrency=1)]),
+        lambda w, _: w.provider.drop_limits(["key"]),
         None,
-        lambda w, _: _counts(w.whole.read_limits(), 0),
+        lambda w, _: _counts(w.provider.read_limits(), 0),
     ),
     "sweep": Case(
         lambda w: w.send(w.event("a")),
-        lambda w, _: w.whole.sweep(),
+        lambda w, _: w.provider.sweep(),
         None,
         lambda w, _: _is(w.provider.read_instances([A]), [None]),
     ),

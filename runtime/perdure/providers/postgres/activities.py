@@ -52,7 +52,7 @@ class ActivityVerbs(Base):
             self._now(),
         )
         last = rows[-1]
-        lines = last["input"].split("\n") if last["input"] else []
+        lines: list[str] = last["input"].split("\n") if last["input"] else []
         if last["attempt"]:
             lines.append("t")
         self._board.post(lines)

@@ -156,6 +156,7 @@ async def check(url: str, *, schema: str = "perdure") -> SchemaDrift:
 
     Needs a login that may create a schema in the database.
     """
+    query = _script("catalog.sql").text
     connection = await _connect(url)
     try:
         transaction = connection.transaction()
@@ -163,12 +164,12 @@ async def check(url: str, *, schema: str = "perdure") -> SchemaDrift:
         try:
             await _lock(connection, schema)
             await _enter(connection, schema)
-            found = await read_catalog(connection, schema)
+            found = await read_catalog(connection, query, schema)
             fresh = f"perdure_check_{secrets.token_hex(8)}"
             await connection.execute(f"create schema {quote_identifier(fresh)}")
             await _enter(connection, fresh)
             await _install(connection, 0, {})
-            expected = await read_catalog(connection, fresh)
+            expected = await read_catalog(connection, query, fresh)
         finally:
             await transaction.rollback()
     except (asyncpg.PostgresError, OSError) as error:

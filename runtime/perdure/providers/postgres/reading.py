@@ -61,8 +61,8 @@ class ReadingVerbs(Base):
         rows = await self._call("read_keys", self._calls.read_keys, list(instances), key)
         found: list[list[KeyValue]] = [[] for _ in instances]
         for row in rows:
-            place, name, text, updated = row
-            found[place - 1].append(KeyValue(name, text, updated))
+            place: int = row["place"]
+            found[place - 1].append(KeyValue(row["key"], row["value"], row["updated"]))
         return found
 
     async def list_instances(self, query: ListInstances) -> InstancePage:

@@ -91,7 +91,7 @@ class TurnVerbs(Base):
         )
         last = rows[-1]
         now: datetime = last["at"]
-        lines = last["body"].split("\n") if last["body"] else []
+        lines: list[str] = last["body"].split("\n") if last["body"] else []
         if last["upto"]:
             lines.append("t")  # timers fired, perhaps for what others must run
         self._board.post(lines)

@@ -41,7 +41,7 @@ DELETED = DeleteOutcome.DELETED
 async def delete(w: World, *instances: str, force: bool = False) -> Sequence[Deleted]:
     """Delete."""
     ids = [InstanceId(each) for each in instances]
-    return list(await w.whole.delete_instances(ids, force=force))
+    return list(await w.provider.delete_instances(ids, force=force))
 
 
 async def outcomes(w: World, *instances: str, force: bool = False) -> Sequence[DeleteOutcome]:
@@ -106,7 +106,7 @@ async def what_has_ended_is_deleted_with_all_that_is_its(w: World) -> None:
         assert await w.history(each) == []
         assert await w.keys(each) == {}
     assert await left(w) == []
-    assert (await w.whole.read_totals()).instances == {}
+    assert (await w.provider.read_totals()).instances == {}
 
 
 @check("deletion.delete_running_rejected_force_succeeds")
@@ -318,7 +318,7 @@ async def a_deleted_instance_shows_in_the_change_feed(w: World) -> None:
     await delete(w, "a", force=True)
     assert (await w.provider.read_changes(cursor, 100)).instances == ("a",)
     w.advance(timedelta(hours=2))
-    await w.whole.sweep()
+    await w.provider.sweep()
     assert (await w.provider.read_changes(0, 100)).instances == ()
 
 
@@ -328,7 +328,7 @@ async def a_deleted_instance_shows_in_the_change_feed(w: World) -> None:
 async def retire(w: World, **request: Any) -> Retired:
     """Retire."""
     request.setdefault("limit", 1000)
-    return await w.whole.retire(Retire(**request))
+    return await w.provider.retire(Retire(**request))
 
 
 @check("bulk_deletion.delete_instance_bulk_safety_and_limits")
@@ -405,7 +405,7 @@ async def retention_from_many_places_at_once_takes_each_once(w: World) -> None:
     async with w.storage.open() as other:
         second = w.with_provider(other)
         parts = await asyncio.gather(
-            *((w, second)[n % 2].whole.retire(Retire(8)) for n in range(4))
+            *((w, second)[n % 2].provider.retire(Retire(8)) for n in range(4))
         )
     taken = sum(part.roots for part in parts)
     assert taken + len(await left(w)) == 30
@@ -426,13 +426,13 @@ async def executions(w: World, instance: str, count: int, **decisions: Any) -> N
 
 async def prune(w: World, instance: str, **request: Any) -> Pruned:
     """Prune."""
-    (pruned,) = await w.whole.prune([Prune(InstanceId(instance), **request)])
+    (pruned,) = await w.provider.prune([Prune(InstanceId(instance), **request)])
     return pruned
 
 
 async def kept(w: World, instance: str) -> Sequence[int]:
     """Executions that are kept."""
-    return [each.execution for each in await w.whole.read_executions(InstanceId(instance))]
+    return [each.execution for each in await w.provider.read_executions(InstanceId(instance))]
 
 
 @check("prune.prune_options_combinations")
@@ -476,7 +476,7 @@ async def pruning_many_touches_no_other(w: World) -> None:
     for name in "abc":
         await executions(w, name, 3)
     requests = [Prune(InstanceId(name)) for name in ("c", "nobody", "a")]
-    assert list(await w.whole.prune(requests)) == [
+    assert list(await w.provider.prune(requests)) == [
         Pruned(2, 4),
         Pruned(None, None),
         Pruned(2, 4),

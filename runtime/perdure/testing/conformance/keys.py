@@ -97,11 +97,11 @@ async def maps_are_read_many_at_once_in_order(w: World) -> None:
     await writes(w, "a", sets(b="1", a="2"))
     await writes(w, "c", sets(b="3"))
     ids = [InstanceId(each) for each in ("c", "nobody", "a", "a")]
-    found = await w.whole.read_keys(ids)
+    found = await w.provider.read_keys(ids)
     assert [[entry.key for entry in each] for each in found] == [["b"], [], ["a", "b"], ["a", "b"]]
-    found = await w.whole.read_keys(ids, "b")
+    found = await w.provider.read_keys(ids, "b")
     assert [[entry.value for entry in each] for each in found] == [["3"], [], ["1"], ["1"]]
-    assert list(await w.whole.read_keys([])) == []
+    assert list(await w.provider.read_keys([])) == []
 
 
 @check()
@@ -109,7 +109,7 @@ async def a_key_has_the_time_of_the_turn_that_set_it(w: World) -> None:
     await writes(w, "a", sets(x="1", y="2"))
     await writes(w, "a", sets(x="3"))
     turns = [record.at for record in await w.history("a") if record.kind.name == "TURN"]
-    (found,) = await w.whole.read_keys([InstanceId("a")])
+    (found,) = await w.provider.read_keys([InstanceId("a")])
     assert list(found) == [
         KeyValue("x", JsonText("3"), turns[1]),
         KeyValue("y", JsonText("2"), turns[0]),

@@ -34,12 +34,12 @@ SECOND = timedelta(seconds=1)
 
 
 async def limit(w: World, key: str = "k", **terms: Any) -> None:
-    await w.whole.set_limits([Limit(key, **terms)])
+    await w.provider.set_limits([Limit(key, **terms)])
 
 
 async def state(w: World, key: str = "k") -> tuple[int, int]:
     """Tell how many of a key are running and waiting."""
-    (found,) = [each for each in await w.whole.read_limits() if each.limit.key == key]
+    (found,) = [each for each in await w.provider.read_limits() if each.limit.key == key]
     return found.running, found.waiting
 
 
@@ -64,13 +64,19 @@ async def names(w: World, *tags: str, **options: Any) -> Sequence[str]:
 async def a_limit_is_read_as_it_was_set(w: World) -> None:
     first = Limit("b", concurrency=3)
     second = Limit("a", rate=7, period=timedelta(minutes=2))
-    await w.whole.set_limits([first, second])
-    assert list(await w.whole.read_limits()) == [LimitState(second, 0, 0), LimitState(first, 0, 0)]
+    await w.provider.set_limits([first, second])
+    assert list(await w.provider.read_limits()) == [
+        LimitState(second, 0, 0),
+        LimitState(first, 0, 0),
+    ]
     third = Limit("b", concurrency=1, rate=2)
-    await w.whole.set_limits([third])
-    assert list(await w.whole.read_limits()) == [LimitState(second, 0, 0), LimitState(third, 0, 0)]
-    await w.whole.drop_limits(["a", "unheard-of"])
-    assert [each.limit.key for each in await w.whole.read_limits()] == ["b"]
+    await w.provider.set_limits([third])
+    assert list(await w.provider.read_limits()) == [
+        LimitState(second, 0, 0),
+        LimitState(third, 0, 0),
+    ]
+    await w.provider.drop_limits(["a", "unheard-of"])
+    assert [each.limit.key for each in await w.provider.read_limits()] == ["b"]
 
 
 @check()
@@ -81,18 +87,18 @@ async def a_limit_that_cannot_be_is_refused(w: World) -> None:
         Limit("k", rate=1, period=timedelta(0)),
     ):
         try:
-            await w.whole.set_limits([wrong])
+            await w.provider.set_limits([wrong])
         except ConfigurationError:
             continue
         raise AssertionError(wrong)
-    assert list(await w.whole.read_limits()) == []
+    assert list(await w.provider.read_limits()) == []
 
 
 @check()
 async def a_key_without_a_limit_does_not_wait(w: World) -> None:
     await waiting(w, "a", "b", "c")
     assert await names(w) == ["a", "b", "c"]
-    assert list(await w.whole.read_limits()) == []
+    assert list(await w.provider.read_limits()) == []
 
 
 # ---------------------------------------------------------------------- concurrency
@@ -306,7 +312,7 @@ async def a_lifted_limit_lets_all_through(w: World) -> None:
     await limit(w, concurrency=1)
     await waiting(w, *"abc")
     (work,) = await w.work()
-    await w.whole.drop_limits(["k"])
+    await w.provider.drop_limits(["k"])
     assert await names(w) == ["b", "c"]
     assert await w.finish(work) is FinishOutcome.RECORDED
     await waiting(w, "d")
@@ -330,7 +336,7 @@ async def a_limit_set_again_counts_what_is_left(w: World) -> None:
     await limit(w, concurrency=2)
     await waiting(w, *"abc")
     works = await w.work()
-    await w.whole.drop_limits(["k"])
+    await w.provider.drop_limits(["k"])
     await w.finish(works[0])
     await limit(w, concurrency=2)
     assert await state(w) == (2, 0), "b, and c that was let through"
@@ -487,7 +493,7 @@ class _Count:
 
 @check()
 async def many_at_once_never_pass_the_limit_and_none_is_left(w: World) -> None:
-    await w.whole.set_limits([Limit("k", concurrency=3), Limit("l", concurrency=2)])
+    await w.provider.set_limits([Limit("k", concurrency=3), Limit("l", concurrency=2)])
     count = _Count()
     async with w.storage.open() as second:
         worlds = [w, w.with_provider(second)]

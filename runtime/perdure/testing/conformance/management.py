@@ -40,7 +40,7 @@ async def listed(w: World, **query: Any) -> Sequence[str]:
 
 async def counted(w: World, **query: Any) -> Mapping[InstanceStatus, int]:
     """Count by status."""
-    return await w.whole.count_instances(ListInstances(**query))
+    return await w.provider.count_instances(ListInstances(**query))
 
 
 # ------------------------------------------------------------------------------ executions
@@ -54,7 +54,7 @@ async def executions_are_listed_with_what_became_of_them(w: World) -> None:
     await w.send(w.event("a"))
     turn = await w.turn(code=[(NAME, "2.0.0")])
     await w.commit(turn, version="2.0.0", **w.again())
-    first, second, third = await w.whole.read_executions(InstanceId("a"))
+    first, second, third = await w.provider.read_executions(InstanceId("a"))
     assert (first.execution, first.outcome, first.version, first.records) == (
         1,
         Outcome.CONTINUED_AS_NEW,
@@ -71,7 +71,7 @@ async def executions_are_listed_with_what_became_of_them(w: World) -> None:
     assert before < first.started_at < second.started_at < third.started_at
     assert (first.finished_at, second.finished_at) == (second.started_at, third.started_at)
     await w.end(await w.turn())
-    last = (await w.whole.read_executions(InstanceId("a")))[-1]
+    last = (await w.provider.read_executions(InstanceId("a")))[-1]
     info = await w.info("a")
     assert last == ExecutionInfo(
         3, Outcome.COMPLETED, VERSION, third.started_at, info.finished_at, 2
@@ -86,7 +86,7 @@ async def executions_end_as_their_instances_do(w: World) -> None:
     await w.commit(turns["b"])
     await w.provider.control([Control(InstanceId("b"), ControlVerb.TERMINATE)])
     found = {
-        name: [(e.outcome, e.records) for e in await w.whole.read_executions(InstanceId(name))]
+        name: [(e.outcome, e.records) for e in await w.provider.read_executions(InstanceId(name))]
         for name in ("a", "b", "fresh", "nobody")
     }
     assert found == {
@@ -127,12 +127,12 @@ async def an_instance_is_measured(w: World) -> None:
     await w.end(await w.turn())
     assert (await _size(w, "a")).unread == 0
     ids = [InstanceId(each) for each in ("nobody", "a")]
-    assert [each is None for each in await w.whole.read_sizes(ids)] == [True, False]
-    assert list(await w.whole.read_sizes([])) == []
+    assert [each is None for each in await w.provider.read_sizes(ids)] == [True, False]
+    assert list(await w.provider.read_sizes([])) == []
 
 
 async def _size(w: World, instance: str) -> InstanceSize:
-    (size,) = await w.whole.read_sizes([InstanceId(instance)])
+    (size,) = await w.provider.read_sizes([InstanceId(instance)])
     assert size is not None
     return size
 
@@ -142,7 +142,7 @@ async def _size(w: World, instance: str) -> InstanceSize:
 
 @check("management.get_system_metrics", "management.get_queue_depths")
 async def everything_is_counted(w: World) -> None:
-    totals = await w.whole.read_totals()
+    totals = await w.provider.read_totals()
     assert (totals.instances, totals.records, totals.due_turns) == ({}, 0, 0)
     await w.start("done", "runs", "pending", "parked", "blocked")
     turns = by_id(await w.turns())
@@ -165,7 +165,7 @@ async def everything_is_counted(w: World) -> None:
     await w.provider.control([Control(InstanceId("parked"), ControlVerb.SUSPEND)])
     await w.work(limit=1)
     await w.send(w.event("early"), w.event("early"))
-    totals = await w.whole.read_totals()
+    totals = await w.provider.read_totals()
     assert totals.instances == {
         InstanceStatus.COMPLETED: 1,
         InstanceStatus.RUNNING: 1,
@@ -186,13 +186,13 @@ async def sweeping_takes_what_had_its_time_and_counts_what_is_lost(w: World) -> 
     await w.send(*(w.event(f"nobody{n}") for n in range(5)))
     await ask(w, *(question("a", n) for n in range(3)))
     await w.provider.announce(ExecutorInfo(ExecutorId(1), Role.REPLAY, "pod", "build"))
-    assert await w.whole.sweep() == Swept(0, 0, 0)
+    assert await w.provider.sweep() == Swept(0, 0, 0)
     w.advance(timedelta(days=8))
-    assert await w.whole.sweep(2) == Swept(2, 2, 1)
-    assert await w.whole.sweep(2) == Swept(2, 1, 0)
-    assert await w.whole.sweep(2) == Swept(1, 0, 0)
-    assert await w.whole.sweep(2) == Swept(0, 0, 0)
-    totals = await w.whole.read_totals()
+    assert await w.provider.sweep(2) == Swept(2, 2, 1)
+    assert await w.provider.sweep(2) == Swept(2, 1, 0)
+    assert await w.provider.sweep(2) == Swept(1, 0, 0)
+    assert await w.provider.sweep(2) == Swept(0, 0, 0)
+    totals = await w.provider.read_totals()
     assert (totals.early_messages, dict(totals.tallies)) == (0, {"expired_messages": 5})
 
 
@@ -279,7 +279,7 @@ async def counting_agrees_with_lists(w: World) -> None:
         InstanceStatus.RUNNING: 1,
         InstanceStatus.PENDING: 2,
     }
-    for query in (
+    queries: Sequence[dict[str, Any]] = (
         {"roots": True},
         {"tenant": "team"},
         {"name": NAME},
@@ -290,7 +290,8 @@ async def counting_agrees_with_lists(w: World) -> None:
         {"statuses": [InstanceStatus.RUNNING, InstanceStatus.COMPLETED]},
         {"created_after": (await w.info("root")).created_at},
         {"finished_before": w.storage.clock()},
-    ):
+    )
+    for query in queries:
         page = await w.provider.list_instances(ListInstances(**query))
         expected: dict[InstanceStatus, int] = {}
         for info in page.instances:
@@ -310,7 +311,7 @@ async def the_key_of_a_limit_shows(w: World) -> None:
 
 
 async def _archive(w: World, instance: str) -> Archive:
-    (keys,) = await w.whole.read_keys([InstanceId(instance)])
+    (keys,) = await w.provider.read_keys([InstanceId(instance)])
     return Archive(await w.info(instance), tuple(await w.history(instance)), tuple(keys))
 
 
@@ -325,11 +326,11 @@ async def what_was_exported_and_deleted_is_brought_in_as_it_was(w: World) -> Non
     await w.send(w.event("a", data='"odd \\u0000"'), w.cancel("a"))
     await w.end(await w.turn(), attributes=JsonText('{"y":"z"}'))
     archive = await _archive(w, "a")
-    executions = await w.whole.read_executions(InstanceId("a"))
-    await w.whole.delete_instances([InstanceId("a")])
-    assert list(await w.whole.bring_in([archive])) == [ImportOutcome.IMPORTED]
+    executions = await w.provider.read_executions(InstanceId("a"))
+    await w.provider.delete_instances([InstanceId("a")])
+    assert list(await w.provider.bring_in([archive])) == [ImportOutcome.IMPORTED]
     assert await _archive(w, "a") == archive
-    found = await w.whole.read_executions(InstanceId("a"))
+    found = await w.provider.read_executions(InstanceId("a"))
     assert [(e.execution, e.outcome, e.records) for e in found] == [
         (e.execution, e.outcome, e.records) for e in executions
     ]
@@ -337,7 +338,7 @@ async def what_was_exported_and_deleted_is_brought_in_as_it_was(w: World) -> Non
     assert await counted(w) == {InstanceStatus.COMPLETED: 1}
     assert await w.turns() == ()
     assert await w.send(w.event("a")) == [EnqueueOutcome.FINISHED]
-    assert (await w.whole.delete_instances([InstanceId("a")]))[0].records == len(archive.records)
+    assert (await w.provider.delete_instances([InstanceId("a")]))[0].records == len(archive.records)
 
 
 @check()
@@ -347,14 +348,14 @@ async def an_archive_never_replaces_what_is_there(w: World) -> None:
     await w.end(turns["a"])
     running = await _archive(w, "b")
     archive = await _archive(w, "a")
-    assert list(await w.whole.bring_in([archive, running, archive])) == [
+    assert list(await w.provider.bring_in([archive, running, archive])) == [
         ImportOutcome.EXISTS,
         ImportOutcome.UNFINISHED,
         ImportOutcome.EXISTS,
     ]
     assert await w.kinds("b") == [RecordKind.STARTED]
-    await w.whole.delete_instances([InstanceId("a")])
-    assert list(await w.whole.bring_in([archive, archive])) == [
+    await w.provider.delete_instances([InstanceId("a")])
+    assert list(await w.provider.bring_in([archive, archive])) == [
         ImportOutcome.IMPORTED,
         ImportOutcome.EXISTS,
     ]
@@ -365,8 +366,8 @@ async def messages_that_waited_for_what_is_brought_in_are_counted_as_dropped(w: 
     await w.start("a")
     await w.end(await w.turn())
     archive = await _archive(w, "a")
-    await w.whole.delete_instances([InstanceId("a")])
+    await w.provider.delete_instances([InstanceId("a")])
     await w.send(w.event("a"), w.event("a"), w.event("other"))
-    assert list(await w.whole.bring_in([archive])) == [ImportOutcome.IMPORTED]
-    totals = await w.whole.read_totals()
+    assert list(await w.provider.bring_in([archive])) == [ImportOutcome.IMPORTED]
+    totals = await w.provider.read_totals()
     assert (totals.early_messages, dict(totals.tallies)) == (1, {"dropped_messages": 2})

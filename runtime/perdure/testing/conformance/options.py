@@ -184,17 +184,17 @@ async def a_wait_that_is_over_is_recorded_once(w: World) -> None:
 
 @check()
 async def waiting_for_a_limit_is_waiting_too(w: World) -> None:
-    await w.whole.set_limits([Limit("scarce", concurrency=0)])
+    await w.provider.set_limits([Limit("scarce", concurrency=0)])
     await w.scheduled("a", w.activity(limit="scarce", queue_timeout=MINUTE))
     w.advance(MINUTE)
     assert "scarce" in await _expired(w, "a")
-    (state,) = await w.whole.read_limits()
+    (state,) = await w.provider.read_limits()
     assert (state.running, state.waiting) == (0, 0)
 
 
 @check()
 async def an_admitted_activity_that_nobody_starts_makes_room(w: World) -> None:
-    await w.whole.set_limits([Limit("k", concurrency=1)])
+    await w.provider.set_limits([Limit("k", concurrency=1)])
     await w.scheduled(
         "a", w.activity(limit="k", queue_timeout=MINUTE), w.activity("0:2", limit="k")
     )
@@ -208,7 +208,7 @@ async def an_admitted_activity_that_nobody_starts_makes_room(w: World) -> None:
 
 async def _tell(w: World, work: LeasedActivity, details: str) -> Renewed:
     progress = ActivityProgress(w.lease_of(work), JsonText(details))
-    return (await w.whole.record_progress([progress]))[0]
+    return (await w.provider.record_progress([progress]))[0]
 
 
 @check()
@@ -252,12 +252,12 @@ async def who_tells_of_progress_learns_what_became_of_the_lease(w: World) -> Non
     progress = [
         ActivityProgress(w.lease_of(each), JsonText("1")) for each in (third, second, first)
     ]
-    assert list(await w.whole.record_progress(progress)) == [
+    assert list(await w.provider.record_progress(progress)) == [
         HELD,
         LOST,
         Renewed(RenewOutcome.CANCELLED, "race lost"),
     ]
-    assert list(await w.whole.record_progress([])) == []
+    assert list(await w.provider.record_progress([])) == []
 
 
 # ------------------------------------------------------------------ finished from outside
@@ -354,7 +354,7 @@ async def a_deferred_activity_tells_of_progress(w: World) -> None:
 
 @check()
 async def open_activities_show_what_they_asked_for(w: World) -> None:
-    await w.whole.set_limits([Limit("k", concurrency=1)])
+    await w.provider.set_limits([Limit("k", concurrency=1)])
     await w.scheduled(
         "a",
         w.activity("0:1", session="s", priority=3),

@@ -40,7 +40,7 @@ def question(
 
 async def ask(w: World, *questions: Question) -> Sequence[EnqueueOutcome]:
     """Ask."""
-    return list(await w.whole.ask(questions))
+    return list(await w.provider.ask(questions))
 
 
 async def given(
@@ -52,7 +52,7 @@ async def given(
 ) -> Sequence[OpenQuestion]:
     """Fetch questions."""
     codes = [CodeId(*each) for each in code]
-    return list(await w.whole.fetch_questions(ExecutorId(1), codes, limit, lease))
+    return list(await w.provider.fetch_questions(ExecutorId(1), codes, limit, lease))
 
 
 @check()
@@ -67,7 +67,7 @@ async def a_question_is_given_out_and_answered(w: World) -> None:
     assert WITHIN - MOMENT <= opened.question.within <= WITHIN
     assert (opened.execution, opened.orchestration, opened.version) == (1, NAME, VERSION)
     assert await w.answers("a", "q1") == [None]
-    await w.whole.answer([Answer("q1", JsonText("7"))])
+    await w.provider.answer([Answer("q1", JsonText("7"))])
     assert await w.answers("a", "q0", "q1") == [None, Answer("q1", JsonText("7"))]
     assert await given(w) == []
     assert await w.kinds("a") == before, "nothing of it is recorded"
@@ -79,7 +79,7 @@ async def a_question_may_fail(w: World) -> None:
     await w.start("a")
     await ask(w, question("a"))
     await given(w)
-    await w.whole.answer([Answer("q1", failure=boom())])
+    await w.provider.answer([Answer("q1", failure=boom())])
     assert await w.answers("a", "q1") == [Answer("q1", failure=boom())]
 
 
@@ -103,10 +103,10 @@ async def a_question_asked_again_adds_nothing(w: World) -> None:
     await w.start("a")
     assert await ask(w, question("a"), question("a")) == [ACCEPTED, ACCEPTED]
     assert len(await given(w)) == 1
-    await w.whole.answer([Answer("q1", JsonText("1"))])
+    await w.provider.answer([Answer("q1", JsonText("1"))])
     assert await ask(w, question("a")) == [ACCEPTED]
     assert await given(w) == []
-    await w.whole.answer([Answer("q1", JsonText("2"))])
+    await w.provider.answer([Answer("q1", JsonText("2"))])
     assert await w.answers("a", "q1") == [Answer("q1", JsonText("1"))], "the first answer holds"
 
 
@@ -158,7 +158,7 @@ async def a_question_lost_with_its_replayer_comes_back_but_not_for_ever(w: World
         assert await given(w) == []
         w.advance(MOMENT)
     assert await given(w) == [], "it probably kills who answers"
-    await w.whole.answer([Answer("q1", JsonText("1"))])
+    await w.provider.answer([Answer("q1", JsonText("1"))])
     assert await w.answers("a", "q1") == [Answer("q1", JsonText("1"))], "late is not too late"
 
 
@@ -167,12 +167,12 @@ async def a_question_is_forgotten_in_time(w: World) -> None:
     await w.start("a")
     await ask(w, question("a", 1), question("a", 2), question("a", 3, within=WITHIN * 9))
     await given(w, limit=1)
-    await w.whole.answer([Answer("q2", JsonText("2"))])
+    await w.provider.answer([Answer("q2", JsonText("2"))])
     w.advance(WITHIN + LEASE)
     assert [each.question.id for each in await given(w)] == ["q3"]
-    await w.whole.answer([Answer("q1", JsonText("1"))])
+    await w.provider.answer([Answer("q1", JsonText("1"))])
     assert await w.answers("a", "q1") == [None]
-    await w.whole.sweep()
+    await w.provider.sweep()
     assert await w.answers("a", "q1", "q2") == [None, None]
     assert await ask(w, question("a", 1)) == [ACCEPTED], "its id is free again"
 
@@ -199,7 +199,7 @@ async def asking_and_answering_is_told(w: World) -> None:
             await ask(w, question("a"))
             await _until(hints, QuestionsHint())
             await given(w)
-            await w.whole.answer([Answer("q1", JsonText("1"))])
+            await w.provider.answer([Answer("q1", JsonText("1"))])
             await _until(hints, AnsweredHint(frozenset({InstanceId("a")})))
             await w.send(w.update("a"))
             await w.advance_turn(answers=[UpdateAnswer("u1", result=JsonText("1"))])

@@ -429,7 +429,7 @@ async def whoever_waits_for_an_end_is_told(w: World) -> None:
         async with aclosing(stream) as hints:
             assert await anext(hints) == ResyncHint()
             await w.end(turns["a"])
-            await w.whole.delete_instances([InstanceId("b")], force=True)
+            await w.provider.delete_instances([InstanceId("b")], force=True)
             heard: set[str] = set()
             async with asyncio.timeout(HINT_SECONDS_MAX):
                 while not heard >= {"a", "b"}:

@@ -32,13 +32,6 @@ from perdure.model.records import (
     RecordKind,
     StartedBody,
 )
-from perdure.providers.administration import (
-    AdminProvider,
-    KeyProvider,
-    QuestionProvider,
-    SessionProvider,
-    TransactionProvider,
-)
 from perdure.providers.protocol import Provider
 from perdure.providers.reading import InstanceInfo
 from perdure.providers.work import (
@@ -106,18 +99,6 @@ class Storage(Protocol):
         ...
 
 
-class Whole(
-    Provider,
-    AdminProvider,
-    KeyProvider,
-    QuestionProvider,
-    SessionProvider,
-    TransactionProvider,
-    Protocol,
-):
-    """A provider with everything that checks ask for."""
-
-
 @dataclass(frozen=True, slots=True)
 class World:
     """A provider, and short words for what checks do with it."""
@@ -134,11 +115,6 @@ class World:
     def with_provider(self, provider: Provider) -> World:
         """See the same storage through another process."""
         return replace(self, provider=provider)
-
-    @property
-    def whole(self) -> Whole:
-        """The provider, as far as it is more than a `Provider`."""
-        return self.provider
 
     def advance(self, by: timedelta) -> None:
         """Move the clock."""
@@ -385,12 +361,12 @@ class World:
 
     async def keys(self, instance: str, key: str | None = None) -> dict[str, str]:
         """Read the key-value map of an instance."""
-        (found,) = await self.whole.read_keys([InstanceId(instance)], key)
+        (found,) = await self.provider.read_keys([InstanceId(instance)], key)
         return {str(each.key): str(each.value) for each in found}
 
     async def answers(self, instance: str, *ids: str) -> Sequence[Answer | None]:
         """Read answers of an instance."""
-        return list(await self.whole.read_answers(InstanceId(instance), ids))
+        return list(await self.provider.read_answers(InstanceId(instance), ids))
 
     async def kinds(self, instance: str, **options: Any) -> Sequence[RecordKind]:
         """Read which kinds of records an instance has."""
