@@ -82,7 +82,7 @@ class OrchestrationContext(SeedTwins):
         self.engine.patched(checked_name("patch", patch), deprecated=True)
 
     def saga(self) -> Saga:
-        """Open a scope whose steps are undone, in reverse order, if it does not end well.
+        """Open a scope that takes back what was done in it, the last first, if it ends badly.
 
         ::
 

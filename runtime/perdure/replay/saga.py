@@ -1,13 +1,13 @@
-"""Undoing, in reverse order, what a sequence of steps has done.
+"""Taking back, in reverse order, what several activities have done.
 
-No transaction spans several activities. What stands in for it is a second activity for each step
-that takes it back. The scope here collects those as the steps succeed. If its body ends by an
+No transaction spans several activities. What stands in for it is a second activity for each
+that takes it back. The scope here collects those as the first ones succeed. If its body ends by an
 exception, a cancellation or a timeout among them, they run one after the other, the last first.
 
 The body may have ended *because* its task is cancelled, and may be cancelled again while it
 undoes. So compensations run in a task of their own, which nobody cancels; what arrives meanwhile is
 passed on when they are through. One that fails does not keep the others from running: to leave the
-earlier steps in place as well helps nobody.
+earlier ones in place as well helps nobody.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ __all__ = ["Saga"]
 
 
 class Saga:
-    """A scope that takes its steps back unless it ends well; see `OrchestrationContext.saga`."""
+    """Takes back what was done in its scope, unless that ends well."""
 
-    __slots__ = ("_open", "_steps")
+    __slots__ = ("_open", "_undos")
 
     def __init__(self) -> None:
         """Begin with nothing to take back."""
-        self._steps: list[tuple[Callable[[], Awaitable[object]], str]] = []
+        self._undos: list[tuple[Callable[[], Awaitable[object]], str]] = []
         self._open = False
 
     def compensate[**P](
         self, undo: Callable[P, Awaitable[object]], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
-        """Remember how to take the last step back.
+        """Remember how to take back what was just done.
 
         Args:
             undo: An activity, a sub-orchestration or an async function; called only when needed.
@@ -62,11 +62,11 @@ class Saga:
             raise ForbiddenCallError(msg)
         if isinstance(undo, Activity | OrchestrationDef):
             undo.encode_arguments(*args, **kwargs)
-        self._steps.append((partial(undo, *args, **kwargs), line_of_caller()))
+        self._undos.append((partial(undo, *args, **kwargs), line_of_caller()))
 
     def forget(self) -> None:
         """Take nothing back of what was done so far: the point of no return is passed."""
-        self._steps.clear()
+        self._undos.clear()
 
     async def __aenter__(self) -> Self:
         """Open the scope.
@@ -78,7 +78,7 @@ class Saga:
             msg = "this saga is open already; open another with ctx.saga()"
             raise ForbiddenCallError(msg)
         self._open = True
-        self._steps.clear()
+        self._undos.clear()
         return self
 
     async def __aexit__(
@@ -96,12 +96,12 @@ class Saga:
         self._open = False
         if error is None or isinstance(error, GeneratorExit | ExecutionClosed):
             return  # done, or thrown away with the process's memory of it
-        steps = self._steps[::-1]
-        self._steps.clear()
-        if not steps:
+        undos = self._undos[::-1]
+        self._undos.clear()
+        if not undos:
             return
         errors = list[BaseException]()
-        cancelled = await _unhindered(asyncio.create_task(_undo(steps, errors)))
+        cancelled = await _unhindered(asyncio.create_task(_undo(undos, errors)))
         if errors:
             count = len(errors)
             msg = f"{count} {'compensation' if count == 1 else 'compensations'} failed after this"
@@ -111,11 +111,11 @@ class Saga:
 
 
 async def _undo(
-    steps: list[tuple[Callable[[], Awaitable[object]], str]], errors: list[BaseException]
+    undos: list[tuple[Callable[[], Awaitable[object]], str]], errors: list[BaseException]
 ) -> None:
     """Run one after the other, whatever each raises."""
     task = asyncio.current_task()
-    for undo, line in steps:
+    for undo, line in undos:
         if isinstance(task, DurableTask):
             task.line = line  # a call made from here is shown where it was asked for
         try:
