@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from perdure.errors import ConfigurationError
+from perdure.providers.opening import open_provider
 from perdure.providers.postgres import PostgresProvider
 from perdure.testing.conformance import CHECKS, Check
 
@@ -216,3 +218,15 @@ async def test_callers_swap_connections_all_the_time_and_notice_nothing(
                 )
                 assert answers == [[]] * 6 + [None] * 3
         assert pooler.lent >= 90
+
+
+async def test_a_url_names_the_pooler(migrated_url: str) -> None:
+    async with pooled(migrated_url) as (pooler, url):
+        async with open_provider(f"{url}?application_name=odd&pooler=transaction") as provider:
+            assert list(await provider.read_backlog()) == []
+        assert pooler.lent > 0
+
+
+def test_another_pooler_is_none() -> None:
+    with pytest.raises(ConfigurationError, match="pooler=session; expected pooler=transaction"):
+        open_provider("postgresql://u:p@h/d?pooler=session")

@@ -3,6 +3,8 @@
 ::
 
     postgresql://user:password@host:port/database    Postgres
+    postgresql://…/database?pooler=transaction       Postgres behind a pooler, such as pgbouncer,
+                                                     that lends connections by the transaction
     sqlite:///perdure.db                             a file, relative to the current folder
     sqlite:////var/lib/perdure/perdure.db            a file, by its whole path
     sqlite://                                        memory, new and empty; gone with its provider
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["is_sqlite", "open_provider", "sqlite_path"]
 
 _SQLITE = "sqlite:"
+_POOLER = "pooler=transaction"
 _MEMORY = frozenset({"", "/", "/:memory:", ":memory:"})
 
 
@@ -72,4 +75,25 @@ def open_provider(
         return SqliteProvider(MemoryStore() if path is None else path)
     from perdure.providers.postgres import PostgresProvider  # noqa: PLC0415  as said above
 
-    return PostgresProvider(url, schema=schema, application_name=application_name)
+    plain, is_pooled = _without_pooler(url)
+    return PostgresProvider(
+        plain,
+        schema=schema,
+        application_name=application_name,
+        listen=not is_pooled,
+        prepare=not is_pooled,
+    )
+
+
+def _without_pooler(url: str) -> tuple[str, bool]:
+    """Take our own option out of a URL; the others are the driver's."""
+    head, mark, query = url.partition("?")
+    options = query.split("&") if mark else []
+    poolers = [each for each in options if each.startswith("pooler=")]
+    if any(each != _POOLER for each in poolers):
+        raise ConfigurationError(
+            f"the database URL cannot be: {poolers[-1]}; expected {_POOLER}, behind a pooler that "
+            "lends connections by the transaction; leave it out for any other"
+        )
+    rest = [each for each in options if not each.startswith("pooler=")]
+    return (f"{head}?{'&'.join(rest)}" if rest else head), bool(poolers)
