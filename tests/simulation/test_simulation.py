@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from perdure.testing.simulation import World
-from perdure.testing.simulation.__main__ import run_worlds
+from perdure.testing.simulation.many import run_worlds
 from perdure.testing.simulation.planted import BUGS, WORLDS, Bug, worlds_to_find
 
 
