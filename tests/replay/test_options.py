@@ -112,7 +112,7 @@ def test_by_name() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"priority": 101}, "priority is 101; it must be -100 to 100"),
+        ({"priority": 101}, "priority is 101; it must be a whole number, -100 to 100"),
         ({"session": ""}, "session '' cannot be"),
         ({"limit": "a\nb"}, "has a control character"),
         ({"queue_timeout": 0}, "queue_timeout is 0.0 s; it must be more than 0"),

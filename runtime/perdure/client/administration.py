@@ -9,8 +9,9 @@ from typing import Unpack
 from perdure.client.archives import read_archives, write_archive
 from perdure.client.base import ClientBase
 from perdure.client.instance_ids import stored_instance_id
-from perdure.client.queries import Where, listing
+from perdure.client.queries import Where, aware, listing
 from perdure.errors import CallerError, InstanceNotFoundError, InstanceUnfinishedError
+from perdure.model.ids import NAME_BYTES_MAX, fault_of, short
 from perdure.providers.administering import (
     Archive,
     Deleted,
@@ -126,10 +127,13 @@ class Administration(ClientBase):
         """Delete finished roots with their trees, oldest first, in batches; at most `limit` roots.
 
         Raises:
-            CallerError: neither `older_than` nor `finished_before` is given.
+            CallerError: neither `older_than` nor `finished_before` is given, or one cannot be.
         """
         if older_than is None and finished_before is None:
             raise CallerError("Say what may go: older_than=, or finished_before=")
+        if older_than is not None and older_than < timedelta(0):
+            raise CallerError(f"older_than is {older_than}; it cannot be negative")
+        aware("finished_before", finished_before)
         roots = instances = records = 0
         while roots < limit:
             batch = min(_RETIRE_BATCH, limit - roots)
@@ -202,11 +206,15 @@ class Administration(ClientBase):
         Raises:
             CallerError: neither is given, or one is less than 1.
         """
+        if fault := fault_of(key, NAME_BYTES_MAX):
+            raise CallerError(f"The key {short(key)} of a limit {fault}")
         if concurrency is None and rate is None:
             raise CallerError(f"Limit {key!r} limits nothing: give concurrency= or rate=")
         for what, number in (("concurrency", concurrency), ("rate", rate)):
-            if number is not None and number < 1:
-                raise CallerError(f"Limit {key!r}: {what} is {number}; it must be at least 1")
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise CallerError(
+                    f"Limit {key!r}: {what} is {number!r}; it must be a whole number of at least 1"
+                )
         if period <= timedelta(0):
             raise CallerError(f"Limit {key!r}: period is {period}; it must be longer than nothing")
         limit = Limit(key, concurrency, rate, period)

@@ -6,9 +6,15 @@ import secrets
 import time
 
 from perdure.errors import CallerError
-from perdure.model.ids import INSTANCE_ID_BYTES_MAX, NAME_BYTES_MAX, InstanceId, fault_of
+from perdure.model.ids import INSTANCE_ID_BYTES_MAX, NAME_BYTES_MAX, InstanceId, fault_of, short
 
-__all__ = ["checked_event_name", "checked_instance_id", "new_instance_id", "stored_instance_id"]
+__all__ = [
+    "checked_event_name",
+    "checked_instance_id",
+    "checked_reason",
+    "new_instance_id",
+    "stored_instance_id",
+]
 
 _CHILD_MARK = "::"
 
@@ -45,7 +51,7 @@ def stored_instance_id(given: str) -> InstanceId:
         CallerError: It is empty, too long, or is not plain text.
     """
     if fault := fault_of(given, INSTANCE_ID_BYTES_MAX):
-        raise CallerError(f"Instance id {given[:40]!r} {fault}")
+        raise CallerError(f"Instance id {short(given)} {fault}")
     return InstanceId(given)
 
 
@@ -56,5 +62,18 @@ def checked_event_name(name: str) -> str:
         CallerError: It is empty, too long, or is not plain text.
     """
     if fault := fault_of(name, NAME_BYTES_MAX):
-        raise CallerError(f"Event name {name[:40]!r} {fault}")
+        raise CallerError(f"Event name {short(name)} {fault}")
     return name
+
+
+def checked_reason(what: str, reason: object) -> str:
+    """Return why something is done to an instance.
+
+    Raises:
+        CallerError: It is no text, or not one that every storage keeps.
+    """
+    if not isinstance(reason, str):
+        raise CallerError(f"The reason to {what} is {reason!r}; it must be text")
+    if "\0" in reason:
+        raise CallerError(f"The reason to {what} has a NUL character: leave it out")
+    return reason

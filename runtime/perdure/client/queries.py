@@ -8,10 +8,10 @@ from typing import TypedDict
 
 from perdure.errors import CallerError
 from perdure.model.codec import encode
-from perdure.model.ids import InstanceId, JsonText
+from perdure.model.ids import NAME_BYTES_MAX, InstanceId, JsonText, fault_of, short
 from perdure.providers.reading import InstanceStatus, ListInstances
 
-__all__ = ["Where", "encode_attributes", "listing"]
+__all__ = ["Where", "aware", "encode_attributes", "listing"]
 
 
 class Where(TypedDict, total=False):
@@ -40,8 +40,13 @@ def listing(where: Where, *, limit: int = 100, after: str | None = None) -> List
     """Make the question to storage.
 
     Raises:
-        CallerError: a status that there is not, a time without a zone, an attribute that cannot be.
+        CallerError: a condition or status that there is not, a time without a zone, an attribute
+            that cannot be.
     """
+    unknown = sorted(where.keys() - Where.__annotations__.keys())
+    if unknown:  # it would hold for all instances, and what is done would be done to all
+        known = ", ".join(Where.__annotations__)
+        raise CallerError(f"There is no condition {unknown[0]!r}; there are: {known}")
     parent = where.get("parent")
     attributes = where.get("attributes")
     return ListInstances(
@@ -54,10 +59,10 @@ def listing(where: Where, *, limit: int = 100, after: str | None = None) -> List
         prefix=where.get("prefix"),
         parent=None if parent is None else InstanceId(parent),
         roots=where.get("roots", False),
-        created_after=_aware("created_after", where.get("created_after")),
-        created_before=_aware("created_before", where.get("created_before")),
-        finished_after=_aware("finished_after", where.get("finished_after")),
-        finished_before=_aware("finished_before", where.get("finished_before")),
+        created_after=aware("created_after", where.get("created_after")),
+        created_before=aware("created_before", where.get("created_before")),
+        finished_after=aware("finished_after", where.get("finished_after")),
+        finished_before=aware("finished_before", where.get("finished_before")),
         attributes=encode_attributes(attributes) if attributes else None,
     )
 
@@ -69,6 +74,10 @@ def encode_attributes(attributes: Mapping[str, object]) -> JsonText:
         CallerError: a value is no string, number, boolean or None.
     """
     for name, found in attributes.items():
+        if fault := fault_of(name, NAME_BYTES_MAX):
+            raise CallerError(f"Attribute {short(name)} cannot be: its name {fault}")
+        if isinstance(found, str) and "\0" in found:
+            raise CallerError(f"Attribute {name!r} has a NUL character: leave it out")
         if not isinstance(found, str | int | float | bool | None):
             raise CallerError(
                 f"Attribute {name!r} is a {type(found).__name__}; it must be a string, a number "
@@ -85,7 +94,12 @@ def _status(status: InstanceStatus | str) -> InstanceStatus:
     raise CallerError(f"There is no status {str(status)!r}; one of {names} is")
 
 
-def _aware(what: str, at: datetime | None) -> datetime | None:
+def aware(what: str, at: datetime | None) -> datetime | None:
+    """Return a time that says where it is.
+
+    Raises:
+        CallerError: it has no time zone.
+    """
     if at is not None and at.tzinfo is None:
         raise CallerError(
             f"{what}={at.isoformat()} has no time zone; give one, as in "

@@ -10,7 +10,7 @@ from typing import Any, Unpack, overload
 from perdure.client.base import ClientBase
 from perdure.client.instance_ids import stored_instance_id
 from perdure.client.queries import Where, listing
-from perdure.errors import CallerError, InstanceNotFoundError
+from perdure.errors import CallerError, InstanceNotFoundError, ResultTimeoutError
 from perdure.model.codec import decode
 from perdure.model.events import Event, events_of
 from perdure.providers.reading import (
@@ -81,13 +81,19 @@ class Reading(ClientBase):
 
         Raises:
             InstanceNotFoundError: There is no such instance.
-            TimeoutError: Neither happened within `timeout` (seconds).
+            ResultTimeoutError: Neither happened within `timeout` (seconds).
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        async with asyncio.timeout(seconds):
-            async for info in self.watch(instance_id):
-                if info.custom_status_version > seen or info.status.is_terminal:
-                    return info
+        try:
+            async with asyncio.timeout(seconds):
+                async for info in self.watch(instance_id):
+                    if info.custom_status_version > seen or info.status.is_terminal:
+                        return info
+        except TimeoutError as error:
+            raise ResultTimeoutError(
+                f"Instance {instance_id!r} has set no custom status after version {seen} within "
+                f"{seconds:g} s, and goes on"
+            ) from error
         raise InstanceNotFoundError(f"No instance has id {instance_id!r}")
 
     async def history(self, instance_id: str, *, execution: int | None = None) -> tuple[Event, ...]:
@@ -168,17 +174,22 @@ class Reading(ClientBase):
         """Wait until a key is set.
 
         Raises:
-            TimeoutError: It was not within `timeout` (seconds).
+            ResultTimeoutError: It was not within `timeout` (seconds).
             PayloadError: it does not fit `as_type`.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         instance = stored_instance_id(instance_id)
         pause = _LOOK_FIRST_SECONDS
-        async with asyncio.timeout(seconds):
-            while True:
-                found = await self._persist(lambda: self._provider.read_keys([instance], key))
-                if found[0]:
-                    what = f"key {key!r} of {instance_id!r}"
-                    return decode(found[0][0].value, as_type, what=what)
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, _LOOK_LONGEST_SECONDS)
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    found = await self._persist(lambda: self._provider.read_keys([instance], key))
+                    if found[0]:
+                        what = f"key {key!r} of {instance_id!r}"
+                        return decode(found[0][0].value, as_type, what=what)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 1.5, _LOOK_LONGEST_SECONDS)
+        except TimeoutError as error:
+            raise ResultTimeoutError(
+                f"Instance {instance_id!r} has not set key {key!r} within {seconds:g} s"
+            ) from error

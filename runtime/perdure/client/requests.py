@@ -50,11 +50,11 @@ class Requests(ClientBase):
     @overload
     async def query[R](
         self, instance_id: str, name: str, /, *, result_type: type[R],
-        timeout: timedelta = PATIENCE, **arguments: object,
+        timeout: timedelta | float = PATIENCE, **arguments: object,
     ) -> R: ...  # fmt: skip
     @overload
     async def query(
-        self, instance_id: str, name: str, /, *, timeout: timedelta = PATIENCE,
+        self, instance_id: str, name: str, /, *, timeout: timedelta | float = PATIENCE,
         **arguments: object,
     ) -> Any: ...  # fmt: skip
     async def query(
@@ -64,7 +64,7 @@ class Requests(ClientBase):
         /,
         *,
         result_type: Any = object,
-        timeout: timedelta = PATIENCE,
+        timeout: timedelta | float = PATIENCE,
         **arguments: object,
     ) -> Any:
         """Ask a handler of an instance for something it knows; the instance does not notice.
@@ -78,12 +78,13 @@ class Requests(ClientBase):
             PayloadError: The answer does not fit `result_type`.
         """
         instance = stored_instance_id(instance_id)
+        within = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
         question = Question(
             secrets.token_hex(16),
             instance,
             checked_event_name(name),
             encode(arguments, what=f"the arguments of query {name!r}"),
-            timeout,
+            within,
         )
         outcome = (await self._persist(lambda: self._provider.ask([question])))[0]
         if outcome is EnqueueOutcome.FINISHED:
@@ -91,12 +92,12 @@ class Requests(ClientBase):
         if outcome is EnqueueOutcome.FULL:
             raise InboxFullError(f"Instance {instance_id!r} is asked too much; ask again later")
         try:
-            async with asyncio.timeout(timeout.total_seconds()):
+            async with asyncio.timeout(within.total_seconds()):
                 answer = await self._answers.of(instance, question.id)
         except TimeoutError as error:
             raise ResultTimeoutError(
                 f"Query {name!r} of instance {instance_id!r} was not answered within "
-                f"{timeout.total_seconds():g} s: see whether a replayer with its code runs"
+                f"{within.total_seconds():g} s: see whether a replayer with its code runs"
             ) from error
         if answer.failure is not None:
             why = f"{answer.failure.type}: {answer.failure.message}"
@@ -108,12 +109,13 @@ class Requests(ClientBase):
     @overload
     async def update[R](
         self, instance_id: str, name: str, /, *, result_type: type[R],
-        update_id: str | None = None, timeout: timedelta | None = PATIENCE, **arguments: object,
+        update_id: str | None = None, timeout: timedelta | float | None = PATIENCE,
+        **arguments: object,
     ) -> R: ...  # fmt: skip
     @overload
     async def update(
         self, instance_id: str, name: str, /, *, update_id: str | None = None,
-        timeout: timedelta | None = PATIENCE, **arguments: object,
+        timeout: timedelta | float | None = PATIENCE, **arguments: object,
     ) -> Any: ...  # fmt: skip
     async def update(
         self,
@@ -123,7 +125,7 @@ class Requests(ClientBase):
         *,
         result_type: Any = object,
         update_id: str | None = None,
-        timeout: timedelta | None = PATIENCE,
+        timeout: timedelta | float | None = PATIENCE,
         **arguments: object,
     ) -> Any:
         """Ask a handler of an instance to do something, and wait for its answer.
@@ -154,14 +156,15 @@ class Requests(ClientBase):
         update_id: str,
         *,
         result_type: Any = object,
-        timeout: timedelta | None = PATIENCE,
+        timeout: timedelta | float | None = PATIENCE,
         name: str = "",
     ) -> Any:
         """Wait for the answer to an update that was requested before; raises like `update`."""
         instance = stored_instance_id(instance_id)
         what = f"Update {name or update_id!r} of instance {instance_id!r}"
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         try:
-            async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+            async with asyncio.timeout(seconds):
                 answer = await self._answer_or_end(instance, update_id, what)
         except TimeoutError as error:
             raise ResultTimeoutError(

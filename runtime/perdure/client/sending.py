@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from perdure.client.base import ClientBase
-from perdure.client.instance_ids import checked_event_name, stored_instance_id
+from perdure.client.instance_ids import (
+    checked_event_name,
+    checked_reason,
+    stored_instance_id,
+)
 from perdure.errors import (
     CallerError,
     InboxFullError,
@@ -71,7 +75,7 @@ class Sending(ClientBase):
             Message(
                 stored_instance_id(instance_id),
                 RecordKind.CANCEL_REQUESTED,
-                body=encode(reason, what="the reason of a cancellation"),
+                body=encode(checked_reason("cancel", reason), what="the reason of a cancellation"),
                 token=self._token(),
             )
         )
@@ -105,6 +109,7 @@ class Sending(ClientBase):
         await self._command(instance_id, ControlVerb.RESUME, "")
 
     async def _command(self, instance_id: str, verb: ControlVerb, reason: str) -> None:
+        checked_reason(verb.value, reason)
         encode(reason, what=f"the reason to {verb.value}")  # refuses what storage cannot hold
         outcome = await self._commands.submit(
             Control(stored_instance_id(instance_id), verb, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,13 +13,18 @@ from perdure.client.base import ClientBase
 from perdure.client.handle import ANY, InstanceHandle
 from perdure.client.instance_ids import checked_instance_id, new_instance_id, stored_instance_id
 from perdure.client.queries import encode_attributes
-from perdure.errors import InstanceExistsError
+from perdure.errors import CallerError, InstanceExistsError, PayloadError
 from perdure.model.codec import decode, encode, encode_started
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.options import StartOptions
 from perdure.model.records import RecordKind, StartedBody
 from perdure.providers.work import EnqueueOutcome, Message, NewInstance
-from perdure.replay.checks import checked_name
+from perdure.replay.checks import (
+    checked_label,
+    checked_name,
+    checked_priority,
+    checked_timeout,
+)
 from perdure.replay.definitions import OrchestrationDef
 from perdure.replay.versions import check_version
 
@@ -55,6 +61,29 @@ def _body_of(definition: OrchestrationDef[..., Any], arguments: JsonText) -> Sta
         priority=definition.priority or 0,
         timeout=more.timeout,
     )
+
+
+def _checked(definition: object) -> OrchestrationDef[..., Any]:
+    if not isinstance(definition, OrchestrationDef):
+        raise TypeError(
+            f"an orchestration is started, or the name of one, not {definition!r}: decorate it "
+            "with @orchestration"
+        )
+    found: OrchestrationDef[..., Any] = definition
+    return found
+
+
+def _check_object(what: str, arguments: str) -> None:
+    """Refuse arguments that no code could take: the run would fail where nobody looks."""
+    try:
+        found: object = json.loads(arguments)
+    except ValueError as error:
+        raise PayloadError(f"the arguments of {what} are no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise PayloadError(
+            f"the arguments of {what} are a JSON {type(found).__name__}; expected an object with "
+            "the arguments by name"
+        )
 
 
 class Starting(ClientBase):
@@ -153,7 +182,7 @@ class Starting(ClientBase):
                 result_type=result_type,
                 connection=connection,
             )
-        body = _body_of(definition, definition.encode_arguments(*args, **kwargs))
+        body = _body_of(_checked(definition), definition.encode_arguments(*args, **kwargs))
         instance = given if given is not None else definition.asked_instance
         more = definition.more or _USUAL
         wanted = _Wanted(body, instance, definition.decode_result, more.attributes, more.limit)
@@ -190,16 +219,21 @@ class Starting(ClientBase):
             connection: Started if and only if its transaction commits.
 
         Raises:
-            DefinitionError: No orchestration can have that name or version.
+            DefinitionError: No orchestration can have that name, version, or option.
+            PayloadError: `arguments` is no JSON object.
         """
-        checked_name("orchestration", name)
+        what = f"orchestration {checked_name('orchestration', name)!r}"
         if version is not None:
-            check_version(f"orchestration {name!r}", version)
+            check_version(what, version)
+        checked_priority(what, priority)
+        checked_timeout(what, timeout)
+        checked_label(what, "limit", limit)
+        _check_object(what, arguments)
         body = StartedBody(name, version, arguments, priority=priority, timeout=timeout)
         wanted = _Wanted(
             body,
             instance_id,
-            partial(decode, as_type=result_type),
+            partial(decode, as_type=result_type, what=f"the result of {what}"),
             None if attributes is None else encode_attributes(attributes),
             limit,
         )
@@ -209,7 +243,9 @@ class Starting(ClientBase):
         self, definition: OrchestrationDef[[A], R], inputs: Iterable[A]
     ) -> tuple[InstanceHandle[R], ...]:
         """Start one instance for each input of an orchestration that takes one argument."""
-        bodies = [_body_of(definition, definition.encode_arguments(value)) for value in inputs]
+        bodies = [
+            _body_of(_checked(definition), definition.encode_arguments(value)) for value in inputs
+        ]
         more = definition.more or _USUAL
         instances = [new_instance_id() for _ in bodies]
         futures = [
@@ -223,6 +259,11 @@ class Starting(ClientBase):
     async def _start[R](
         self, wanted: _Wanted[R], on_conflict: OnConflict, connection: object | None
     ) -> InstanceHandle[R]:
+        if on_conflict not in {"reject", "attach"}:
+            raise CallerError(
+                f"on_conflict is {on_conflict!r}; it can be 'reject', which raises where the id is "
+                "taken, or 'attach', which returns a handle on what is there"
+            )
         given = wanted.instance
         instance = new_instance_id() if given is None else checked_instance_id(given)
         message = self._start_message(instance, wanted.body, wanted.attributes, wanted.limit)
@@ -260,7 +301,9 @@ class Starting(ClientBase):
     def get_handle(self, instance_id: str) -> InstanceHandle[Any]: ...
     def get_handle(self, instance_id: str, result_type: Any = object) -> InstanceHandle[Any]:
         """Return a handle on an instance, whether it exists or not."""
-        return self._handle(stored_instance_id(instance_id), partial(decode, as_type=result_type))
+        instance = stored_instance_id(instance_id)
+        what = f"the result of instance {instance!r}"
+        return self._handle(instance, partial(decode, as_type=result_type, what=what))
 
     def _handle[R](
         self, instance: InstanceId, decode_result: Callable[[JsonText | None], R]

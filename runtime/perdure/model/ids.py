@@ -33,12 +33,17 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def fault_of(text: str, bytes_max: int) -> str | None:
-    """Say why a text can be no id and no name, as a predicate; None if it can.
+_SHOWN_MAX = 80
+
+
+def fault_of(text: object, bytes_max: int) -> str | None:
+    """Say why something can be no id and no name, as a predicate; None if it can.
 
     Checked where somebody gives one: storage, which cannot hold all of these, meets it only with
     the whole turn or call that it came in.
     """
+    if not isinstance(text, str):
+        return f"is of type {type(text).__name__}; it needs text"
     if text.isascii() and text.isprintable() and 0 < len(text) <= bytes_max:
         return None
     size = len(text.encode(errors="replace"))
@@ -49,6 +54,11 @@ def fault_of(text: str, bytes_max: int) -> str | None:
     if _SURROGATE.search(text):
         return "has half of a surrogate pair, which is not text; decode its source again"
     return None
+
+
+def short(text: object) -> str:
+    """Show what was given for an id or a name, cut if it is long."""
+    return repr(text[:_SHOWN_MAX] if isinstance(text, str) else text)
 
 
 def child_instance_id(parent: InstanceId, execution: int, operation: OperationId) -> InstanceId:

@@ -49,6 +49,9 @@ class Limits:
         """Refuse limits that leave no room at all, or more than can be stored."""
         for field in fields(self):
             found = getattr(self, field.name)
+            if not isinstance(found, int):
+                msg = f"Limits.{field.name} is {found!r}; it must be a whole number"
+                raise TypeError(msg)
             if found < 1:
                 msg = f"Limits.{field.name} is {found}; it must be at least 1"
                 raise ValueError(msg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
-from typing import Self
+from typing import Any, Self
 
 SPAN_MAX = timedelta(days=36_500)
 """Longest wait or timeout: a century, which any date can take and storage keeps exactly."""
@@ -38,6 +38,15 @@ class Retry:
 
     def __post_init__(self) -> None:
         """Refuse a policy that cannot mean anything."""
+        try:
+            self._check()
+        except TypeError:
+            _check_types(self)
+            raise
+        if self.not_on:
+            _check_names(self.not_on)
+
+    def _check(self) -> None:
         if self.max_attempts < 1:
             msg = f"Retry.max_attempts is {self.max_attempts}; it must be at least 1"
             raise ValueError(msg)
@@ -124,3 +133,35 @@ class Retry:
         if self.total is not None and spent + wait >= self.total:
             return None
         return wait
+
+
+def _check_types(retry: Retry) -> None:
+    """Refuse what would be found out only when an attempt has failed."""
+    if not isinstance(retry.max_attempts, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"Retry.max_attempts is {retry.max_attempts!r}; it must be a whole number"
+        raise TypeError(msg)
+    spans = {
+        "initial": retry.initial,
+        "longest": retry.longest,
+        "step": retry.step,
+        "total": _ZERO if retry.total is None else retry.total,
+    }
+    for name, span in spans.items():
+        if not isinstance(span, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"Retry.{name} is {span!r}; expected a timedelta, as in timedelta(seconds=5)"
+            raise TypeError(msg)
+    for name, number in (("factor", retry.factor), ("jitter", retry.jitter)):
+        if not isinstance(number, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"Retry.{name} is {number!r}; it must be a number"
+            raise TypeError(msg)
+
+
+def _check_names(not_on: object) -> None:
+    """Refuse classes, and a name alone, whose letters would be taken for names."""
+    found: Any = not_on
+    if isinstance(found, str) or not all(isinstance(each, str) for each in found):
+        msg = (
+            f"Retry.not_on is {not_on!r}; expected names of exception types in a tuple, as in "
+            "('ValueError',)"
+        )
+        raise TypeError(msg)

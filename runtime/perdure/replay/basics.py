@@ -15,7 +15,7 @@ from uuid import UUID
 
 from perdure.errors import DefinitionError
 from perdure.model.codec import decode, decode_object, encode
-from perdure.model.ids import NAME_BYTES_MAX, InstanceId, JsonText, fault_of
+from perdure.model.ids import NAME_BYTES_MAX, InstanceId, JsonText, fault_of, short
 from perdure.replay.checks import checked_attributes, checked_instance, checked_name
 from perdure.replay.keys import KeyMap, OtherKeys
 from perdure.replay.queues import Queue
@@ -129,7 +129,7 @@ class Basics:
             DefinitionError: no session can have that name.
         """
         if name is not None and (fault := fault_of(name, NAME_BYTES_MAX)):
-            msg = f"session {name[:80]!r} cannot be: it {fault}"
+            msg = f"session {short(name)} cannot be: it {fault}"
             raise DefinitionError(msg)
         return SessionScope(session_id(self.engine, name))
 

@@ -18,9 +18,10 @@ from perdure.model.ids import (
     InstanceId,
     JsonText,
     fault_of,
+    short,
 )
 from perdure.model.options import PRIORITY_MAX, PRIORITY_MIN, ActivityOptions, StartOptions
-from perdure.model.policy import SPAN_MAX
+from perdure.model.policy import SPAN_MAX, Retry
 from perdure.model.records import ParentClose
 from perdure.model.strictness import OnNondeterminism
 
@@ -35,6 +36,7 @@ __all__ = [
     "checked_name",
     "checked_policy",
     "checked_priority",
+    "checked_retry",
     "checked_start_options",
     "checked_tag",
     "checked_timeout",
@@ -46,7 +48,7 @@ _NONE_GIVEN = ActivityOptions()
 def checked_name(kind: str, name: str) -> str:
     """Refuse a name that cannot be stored or shown."""
     if fault := fault_of(name, NAME_BYTES_MAX):
-        msg = f"{kind} name {name[:80]!r} cannot be: it {fault}"
+        msg = f"{kind} name {short(name)} cannot be: it {fault}"
         raise DefinitionError(msg)
     return name
 
@@ -56,7 +58,7 @@ def checked_instance(owner: str, instance_id: str | None) -> InstanceId | None:
     if instance_id is None:
         return None
     if fault := fault_of(instance_id, INSTANCE_ID_BYTES_MAX):
-        msg = f"{owner}: instance id {instance_id[:80]!r} cannot be: it {fault}"
+        msg = f"{owner}: instance id {short(instance_id)} cannot be: it {fault}"
         raise DefinitionError(msg)
     return InstanceId(instance_id)
 
@@ -67,23 +69,36 @@ def checked_tag(owner: str, tag: str) -> str:
     if "," in tag:
         fault = "has a comma, which separates tags"
     if fault:
-        msg = f"{owner}: tag {tag[:80]!r} cannot be: it {fault}"
+        msg = f"{owner}: tag {short(tag)} cannot be: it {fault}"
         raise DefinitionError(msg)
     return tag
 
 
-def checked_priority(owner: str, priority: int | None) -> int | None:
+def checked_priority(owner: str, priority: object) -> int | None:
     """Refuse a priority out of range."""
-    if priority is not None and not PRIORITY_MIN <= priority <= PRIORITY_MAX:
-        msg = f"{owner}: priority is {priority}; it must be {PRIORITY_MIN} to {PRIORITY_MAX}"
+    if priority is None:
+        return None
+    if not isinstance(priority, int) or not PRIORITY_MIN <= priority <= PRIORITY_MAX:
+        msg = (
+            f"{owner}: priority is {priority!r}; it must be a whole number, {PRIORITY_MIN} to "
+            f"{PRIORITY_MAX}"
+        )
         raise DefinitionError(msg)
     return priority
+
+
+def checked_retry(owner: str, retry: object) -> Retry | None:
+    """Refuse what is no policy."""
+    if retry is not None and not isinstance(retry, Retry):
+        msg = f"{owner}: retry is {retry!r}; expected a policy, such as Retry(max_attempts=5)"
+        raise DefinitionError(msg)
+    return retry
 
 
 def checked_label(owner: str, what: str, text: str | None) -> str | None:
     """Refuse a session or a limit's key that cannot be stored."""
     if text is not None and (fault := fault_of(text, NAME_BYTES_MAX)):
-        msg = f"{owner}: {what} {text[:80]!r} cannot be: it {fault}"
+        msg = f"{owner}: {what} {short(text)} cannot be: it {fault}"
         raise DefinitionError(msg)
     return text
 
@@ -135,7 +150,10 @@ def checked_attributes(owner: str, attributes: Mapping[str, object]) -> JsonText
     """
     for name, value in attributes.items():
         if fault := fault_of(name, NAME_BYTES_MAX):
-            msg = f"{owner}: attribute {name[:80]!r} cannot be: it {fault}"
+            msg = f"{owner}: attribute {short(name)} cannot be: it {fault}"
+            raise DefinitionError(msg)
+        if isinstance(value, str) and "\0" in value:
+            msg = f"{owner}: attribute {name!r} has a NUL character, which is not stored"
             raise DefinitionError(msg)
         if not isinstance(value, str | int | float | None):
             msg = (
@@ -154,6 +172,9 @@ def checked_timeout(
         return None
     try:
         found = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    except TypeError:
+        msg = f"{owner}: {what} is {timeout!r}; expected a number of seconds or a timedelta"
+        raise DefinitionError(msg) from None
     except (OverflowError, ValueError):  # infinite, not a number, or longer than history
         msg = f"{owner}: {what} is {timeout} s, which is no time; for no end, set none"
         raise DefinitionError(msg) from None

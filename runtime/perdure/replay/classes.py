@@ -38,7 +38,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Concatenate, Protocol, overload
 
 from perdure.errors import DefinitionError
-from perdure.model.ids import NAME_BYTES_MAX, fault_of
+from perdure.model.ids import NAME_BYTES_MAX, fault_of, short
 from perdure.replay.failures import explain_foreign, failure_from
 from perdure.replay.requests import Handler
 
@@ -205,7 +205,7 @@ def _answers(cls: type[Any]) -> Iterator[_Answer]:
             continue
         name = mark.name if mark.name is not None else attribute
         if fault := fault_of(name, NAME_BYTES_MAX):
-            msg = f"{mark.kind} name {name[:80]!r} cannot be: it {fault}"
+            msg = f"{mark.kind} name {short(name)} cannot be: it {fault}"
             raise DefinitionError(msg)
         yield mark.kind, name, member
 

@@ -19,6 +19,7 @@ from perdure.model.ids import (
     UNTAGGED,
     InstanceId,
     JsonText,
+    short,
 )
 from perdure.model.options import ActivityOptions, StartOptions
 from perdure.model.records import ParentClose
@@ -30,6 +31,7 @@ from perdure.replay.checks import (
     checked_name,
     checked_policy,
     checked_priority,
+    checked_retry,
     checked_start_options,
     checked_tag,
     checked_timeout,
@@ -173,12 +175,13 @@ class Activity[**P, R](_Definition[P, R]):
         Raises:
             DefinitionError: an option or the signature cannot be.
         """
+        _check_function("activity", fn)
         self.wants_context = _wants(fn, "ActivityContext", ActivityContext)
         super().__init__(fn, name, has_context=self.wants_context, locals_=locals_ or {})
         self.is_async = inspect.iscoroutinefunction(fn)
         owner = self.signature.owner
         self.tag = checked_tag(owner, tag)
-        self.retry = retry
+        self.retry = checked_retry(owner, retry)
         self.timeout = checked_timeout(owner, timeout)
         self.priority = checked_priority(owner, priority)
         """None: that of the instance that calls."""
@@ -240,7 +243,7 @@ class Activity[**P, R](_Definition[P, R]):
         if not isinstance(tag, _Unset):
             other.tag = checked_tag(self.signature.owner, tag)
         if not isinstance(retry, _Unset):
-            other.retry = retry
+            other.retry = checked_retry(self.signature.owner, retry)
         if not isinstance(timeout, _Unset):
             other.timeout = checked_timeout(self.signature.owner, timeout)
         if not isinstance(priority, _Unset):
@@ -292,6 +295,7 @@ class OrchestrationDef[**P, R](_Definition[P, R]):
         Raises:
             DefinitionError: name, version or signature cannot be.
         """
+        _check_function("orchestration", fn)
         shown = name if name is not None else _name_of(fn)
         if not inspect.iscoroutinefunction(fn):
             msg = f"orchestration {shown!r} must be `async def`"
@@ -405,6 +409,12 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 # ---------------------------------------------------------------------- decorators
 
 
+_OPTIONS = (
+    *("name", "tag", "retry", "timeout", "session", "priority", "limit"),
+    *("queue_timeout", "heartbeat_timeout", "transactional"),
+)
+
+
 class _ActivityDecorator:
     """What `@activity(...)` with options returns."""
 
@@ -478,6 +488,9 @@ def activity(
         DefinitionError: an option or the signature cannot be.
     """
     if fn is None:
+        if unknown := sorted(options.keys() - set(_OPTIONS)):
+            msg = f"@activity has no option {unknown[0]!r}; it has {', '.join(_OPTIONS)}"
+            raise TypeError(msg)
         return _ActivityDecorator(options)
     return Activity(fn, locals_=locals_of_caller(1))
 
@@ -558,6 +571,16 @@ def _orchestration(
 
 
 # ----------------------------------------------------------------- reading functions
+
+
+def _check_function(kind: str, fn: object) -> None:
+    """Refuse what cannot be decorated."""
+    if isinstance(fn, _Definition):
+        msg = f"{fn.signature.owner} is decorated twice: @{kind} takes the plain function"
+        raise DefinitionError(msg)
+    if not callable(fn):
+        msg = f"@{kind} decorates a function; found {short(fn)}"
+        raise DefinitionError(msg)
 
 
 def _name_of(fn: Callable[..., Any]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 from perdure.errors import PayloadError
 from perdure.model.actions import ClearKey, ClearKeys, SetKey
 from perdure.model.codec import decode, encode
-from perdure.model.ids import NAME_BYTES_MAX, InstanceId, fault_of
+from perdure.model.ids import NAME_BYTES_MAX, InstanceId, fault_of, short
 from perdure.model.records import KeyValue
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Keys:
 
     def fault(self, key: str, value: JsonText, limits: Limits) -> str | None:
         """Say why an entry has no room, or None."""
-        what = f"key {key[:80]!r} of the key-value map"
+        what = f"key {short(key)} of the key-value map"
         length, size = len(key.encode()), len(value.encode())
         if size > limits.value_bytes:
             return _beyond(f"the value of {what}", size, limits.value_bytes)
@@ -120,9 +120,9 @@ class KeyMap[V](MutableMapping[str, V]):
                 room for it.
         """
         if wrong := fault_of(key, NAME_BYTES_MAX):
-            msg = f"key {key[:80]!r} of the key-value map cannot be: it {wrong}"
+            msg = f"key {short(key)} of the key-value map cannot be: it {wrong}"
             raise PayloadError(msg)
-        text = encode(value, self._as_type, what=f"the value of key {key[:80]!r}")
+        text = encode(value, self._as_type, what=f"the value of key {short(key)}")
         engine = self._engine
         operation, line = engine.next_operation()
         fault = engine.keys.fault(key, text, engine.limits)

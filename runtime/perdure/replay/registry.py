@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 from perdure.errors import DefinitionError, NotRegisteredError
@@ -11,7 +12,6 @@ from perdure.replay.versions import check_version, version_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
 __all__ = ["Registry"]
 
@@ -46,6 +46,12 @@ class Registry:
             DefinitionError: another has the name (and version), or annotations do not resolve.
         """
         for definition in definitions:
+            if not isinstance(definition, _DEFINITIONS):
+                msg = (
+                    f"a registry holds activities and orchestrations, not {definition!r}: "
+                    "decorate it with @activity or @orchestration"
+                )
+                raise DefinitionError(msg)
             definition.signature.resolve()
             if isinstance(definition, Activity):
                 self._add_activity(definition)
@@ -79,6 +85,9 @@ class Registry:
         """Hold every definition found among the modules' names."""
         registry = cls()
         for module in modules:
+            if not isinstance(module, ModuleType):  # pyright: ignore[reportUnnecessaryIsInstance]
+                msg = f"Registry.from_module takes modules, not {module!r}: import it first"
+                raise DefinitionError(msg)
             found: list[Any] = list(vars(module).values())
             for value in found:
                 if isinstance(value, _DEFINITIONS):

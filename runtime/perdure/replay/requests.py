@@ -34,7 +34,7 @@ from perdure.errors import DefinitionError
 from perdure.model.actions import AnswerUpdate
 from perdure.model.codec import decode_update, encode
 from perdure.model.failure import Failure, FailureCategory
-from perdure.model.ids import NAME_BYTES_MAX, JsonText, fault_of
+from perdure.model.ids import NAME_BYTES_MAX, JsonText, fault_of, short
 from perdure.model.records import CarriedUpdate
 from perdure.replay.current import CURRENT
 from perdure.replay.failures import explain_foreign, failure_from
@@ -99,7 +99,7 @@ class Handler:
         self.fn = fn
         self.name = name if name is not None else str(getattr(fn, "__name__", type(fn).__name__))
         if fault := fault_of(self.name, NAME_BYTES_MAX):
-            msg = f"{kind} name {self.name[:80]!r} cannot be: it {fault}"
+            msg = f"{kind} name {short(self.name)} cannot be: it {fault}"
             raise DefinitionError(msg)
         self.signature = _signature(fn, f"{kind} {self.name!r}", locals_)
         self.validate: Callable[..., Any] | None = None

@@ -6,6 +6,7 @@ Each is one line of the Pythonic spelling beside it; `docs/authoring.md` has the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -18,6 +19,7 @@ from perdure.replay.checks import (
     checked_instance,
     checked_name,
     checked_priority,
+    checked_retry,
     checked_tag,
     checked_timeout,
 )
@@ -26,7 +28,7 @@ from perdure.replay.retrying import call_with_retry
 from perdure.replay.versions import check_version
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping
+    from collections.abc import Awaitable, Iterable
     from types import UnionType
 
     from perdure.model.policy import Retry
@@ -89,7 +91,7 @@ class SeedNames(Basics):
         """Schedule an activity now: like calling it, or by name with its arguments in a mapping."""
         if isinstance(activity, str):
             return self._activity_by_name(activity, *args, **kwargs)
-        return activity(*args, **kwargs)
+        return _checked_activity(activity)(*args, **kwargs)
 
     def _activity_by_name(
         self,
@@ -104,11 +106,14 @@ class SeedNames(Basics):
         **options: Any,
     ) -> OperationHandle[Any]:
         what = f"activity {checked_name('activity', name)!r}"
+        if unknown := sorted(options.keys() - _NO_OPTIONS.keys()):
+            msg = f"{what} has no option {unknown[0]!r}; its arguments go into one mapping"
+            raise TypeError(msg)
         return self.engine.schedule_activity(
             name,
             _by_name(what, arguments),
             checked_tag(what, tag),
-            retry,
+            checked_retry(what, retry),
             checked_timeout(what, timeout),
             _decoder(what, result_type),
             checked_activity_options(what, **(_NO_OPTIONS | options)) if options else None,
@@ -129,7 +134,7 @@ class SeedNames(Basics):
         """Schedule an activity now, on a session: `activity.options(session=...)(...)`."""
         if isinstance(activity, str):
             return self._activity_by_name(activity, *args, **kwargs, session=session)
-        return activity.options(session=session)(*args, **kwargs)
+        return _checked_activity(activity).options(session=session)(*args, **kwargs)
 
     @overload
     def schedule_activity_with_retry[**P, R](
@@ -160,12 +165,13 @@ class SeedNames(Basics):
                 return self._activity_by_name(name, *args, **kwargs)
 
         else:
-            name, once = activity.name, activity.options(retry=None)
+            name, once = _checked_activity(activity).name, activity.options(retry=None)
 
             def call() -> Awaitable[Any]:
                 handle: Awaitable[Any] = once(*args, **kwargs)
                 return handle
 
+        checked_retry(f"activity {name!r}", retry)
         return asyncio.create_task(call_with_retry(self, name, retry, call))
 
     @overload
@@ -276,7 +282,14 @@ class SeedNames(Basics):
 
     def schedule_timer(self, delay: timedelta | float) -> OperationHandle[None]:
         """Start a durable timer of so many seconds now; awaited it is `asyncio.sleep`."""
-        found = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        try:
+            found = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        except (TypeError, ValueError, OverflowError):
+            msg = (
+                f"a timer of {delay!r} cannot be; expected a number of seconds or a timedelta, "
+                "and for no end no timer"
+            )
+            raise ValueError(msg) from None
         return self.engine.schedule_timer(max(found, timedelta(0)))
 
     def new_guid(self) -> str:
@@ -395,7 +408,25 @@ class SeedNames(Basics):
 
 
 def _by_name(what: str, arguments: Mapping[str, object] | None) -> JsonText:
+    found: Any = {} if arguments is None else arguments
+    if not isinstance(found, Mapping) or not all(
+        isinstance(each, str)
+        for each in found  # pyright: ignore[reportUnknownVariableType]
+    ):
+        msg = f"{what} is called by name: its arguments are a mapping by parameter, not {found!r}"
+        raise TypeError(msg)
     return encode(dict(arguments or {}), what=f"the arguments of {what}")
+
+
+def _checked_activity(activity: Any) -> Any:
+    """Refuse a plain function, which would run within the turn."""
+    if not isinstance(activity, Activity):
+        msg = (
+            f"schedule_activity takes an activity or the name of one, not {activity!r}: "
+            "decorate it with @activity"
+        )
+        raise TypeError(msg)
+    return activity  # pyright: ignore[reportUnknownVariableType]
 
 
 class _decoder:  # noqa: N801  used as a function

@@ -40,6 +40,9 @@ def run_step(
         ActivityError: it raised.
         DefinitionError: it is no synchronous function.
     """
+    if not callable(fn):
+        msg = f"ctx.step takes a function and its arguments, not {fn!r}"
+        raise DefinitionError(msg)
     name = getattr(fn, "__qualname__", type(fn).__name__).rpartition("<locals>.")[2]
     if inspect.iscoroutinefunction(fn):
         msg = f"step {name!r} is `async def`; a step runs at once: make it an activity"

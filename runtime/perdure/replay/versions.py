@@ -15,13 +15,13 @@ _SEMVER = re.compile(
 )
 
 
-def check_version(owner: str, version: str) -> str:
+def check_version(owner: str, version: object) -> str:
     """Return `version` if it is one.
 
     Raises:
         DefinitionError: it is not a semantic version.
     """
-    if _SEMVER.fullmatch(version) is None:
+    if not isinstance(version, str) or _SEMVER.fullmatch(version) is None:
         msg = f"{owner}: version {version!r} is not a semantic version such as '1.2.0'"
         raise DefinitionError(msg)
     return version

@@ -70,7 +70,7 @@ class SyncAdministration(SyncBase):
         """Delete finished roots with their trees, oldest first, in batches; at most `limit` roots.
 
         Raises:
-            CallerError: neither `older_than` nor `finished_before` is given.
+            CallerError: neither `older_than` nor `finished_before` is given, or one cannot be.
         """
         return self._runner.run(
             self._client.retire(

@@ -46,7 +46,7 @@ class SyncReading(SyncBase):
 
         Raises:
             InstanceNotFoundError: There is no such instance.
-            TimeoutError: Neither happened within `timeout` (seconds).
+            ResultTimeoutError: Neither happened within `timeout` (seconds).
         """
         return self._runner.run(self._client.wait_status_change(instance_id, seen, timeout))
 
@@ -98,7 +98,7 @@ class SyncReading(SyncBase):
         """Wait until a key is set.
 
         Raises:
-            TimeoutError: It was not within `timeout` (seconds).
+            ResultTimeoutError: It was not within `timeout` (seconds).
             PayloadError: it does not fit `as_type`.
         """
         return self._runner.run(self._client.wait_key(instance_id, key, as_type, timeout))

@@ -22,13 +22,19 @@ class SyncRequests(SyncBase):
         /,
         *,
         result_type: type[R],
-        timeout: timedelta = PATIENCE,
+        timeout: timedelta | float = PATIENCE,
         **arguments: object,
     ) -> R: ...
 
     @overload
     def query(
-        self, instance_id: str, name: str, /, *, timeout: timedelta = PATIENCE, **arguments: object
+        self,
+        instance_id: str,
+        name: str,
+        /,
+        *,
+        timeout: timedelta | float = PATIENCE,
+        **arguments: object,
     ) -> Any: ...
 
     def query(
@@ -38,7 +44,7 @@ class SyncRequests(SyncBase):
         /,
         *,
         result_type: Any = object,
-        timeout: timedelta = PATIENCE,
+        timeout: timedelta | float = PATIENCE,
         **arguments: object,
     ) -> Any:
         """Ask a handler of an instance for something it knows; the instance does not notice.
@@ -66,7 +72,7 @@ class SyncRequests(SyncBase):
         *,
         result_type: type[R],
         update_id: str | None = None,
-        timeout: timedelta | None = PATIENCE,
+        timeout: timedelta | float | None = PATIENCE,
         **arguments: object,
     ) -> R: ...
 
@@ -78,7 +84,7 @@ class SyncRequests(SyncBase):
         /,
         *,
         update_id: str | None = None,
-        timeout: timedelta | None = PATIENCE,
+        timeout: timedelta | float | None = PATIENCE,
         **arguments: object,
     ) -> Any: ...
 
@@ -90,7 +96,7 @@ class SyncRequests(SyncBase):
         *,
         result_type: Any = object,
         update_id: str | None = None,
-        timeout: timedelta | None = PATIENCE,
+        timeout: timedelta | float | None = PATIENCE,
         **arguments: object,
     ) -> Any:
         """Ask a handler of an instance to do something, and wait for its answer.
@@ -124,7 +130,7 @@ class SyncRequests(SyncBase):
         update_id: str,
         *,
         result_type: Any = object,
-        timeout: timedelta | None = PATIENCE,
+        timeout: timedelta | float | None = PATIENCE,
         name: str = "",
     ) -> Any:
         """Wait for the answer to an update that was requested before; raises like `update`."""

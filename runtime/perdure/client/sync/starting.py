@@ -129,7 +129,8 @@ class SyncStarting(SyncBase):
             connection: Started if and only if its transaction commits.
 
         Raises:
-            DefinitionError: No orchestration can have that name or version.
+            DefinitionError: No orchestration can have that name, version, or option.
+            PayloadError: `arguments` is no JSON object.
         """
         return SyncInstanceHandle(
             self._runner,

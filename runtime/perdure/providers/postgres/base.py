@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from perdure.providers.postgres.calls import Calls
 from perdure.providers.postgres.connections import Connections, Target
 from perdure.providers.postgres.listen import HintBoard, News
+from perdure.providers.postgres.urls import check_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -35,6 +36,7 @@ class Base:
         keep_early: timedelta = timedelta(days=7),
         clock: Callable[[], datetime] | None = None,
     ) -> None:
+        check_url(url)
         target = Target(
             url, application_name=application_name, call_seconds=call_seconds, prepare=prepare
         )

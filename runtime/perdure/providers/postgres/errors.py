@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncpg
 
 from perdure.errors import ConfigurationError, PayloadError, PerdureError, ProviderError
+from perdure.providers.postgres.urls import EXPECTED
 
 __all__ = ["ends_connection", "is_transient_conflict", "translate"]
 
@@ -24,7 +25,7 @@ _RETRYABLE_STATES = frozenset(
 )
 
 _MISSING_SCHEMA_STATES = frozenset({"3F000", "42704", "42883", "42P01"})
-_URL = "postgresql://user:password@host:port/database"
+
 _CONFLICT_STATES = frozenset({"40001", "40P01"})
 
 _OUTDATED = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
@@ -48,7 +49,7 @@ def translate(operation: str, error: BaseException) -> PerdureError:
             said = ProviderError(operation, f"the driver refuses: {error}", retryable=False)
         case asyncpg.ClientConfigurationError():
             # What it says is of the form of the URL, never of what stands in it.
-            said = ConfigurationError(f"the database URL cannot be: {error}; expected {_URL}")
+            said = ConfigurationError(f"the database URL cannot be: {error}; expected {EXPECTED}")
         case asyncpg.InternalClientError():
             # About the state of one connection, which is not used again.
             said = ProviderError(operation, f"the driver lost track: {error}", retryable=True)

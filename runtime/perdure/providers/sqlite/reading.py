@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from perdure.errors import ProviderError
+from perdure.errors import CallerError
 from perdure.model.codec import decode, encode
 from perdure.model.ids import InstanceId, OperationId
 from perdure.providers.reading import (
@@ -114,10 +114,8 @@ def _read_cursor(cursor: str | None) -> tuple[int, str]:
     try:
         return micros(datetime.fromisoformat(created)), instance
     except (ValueError, TypeError):
-        raise ProviderError(
-            "list_instances",
-            f"{cursor!r} is no cursor: pass `InstancePage.next` of the page before",
-            retryable=False,
+        raise CallerError(
+            f"{cursor!r} is no cursor: pass `InstancePage.next` of the page before"
         ) from None
 
 
