@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli
 
 _PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text()
-_COMMANDS = re.findall(r"^\| `([a-z]+(?: [a-z]+)?)[^`]*` \|", _PAGE, re.MULTILINE)
+_COMMANDS = re.findall(r"^\| `([a-z]+(?: [a-z-]+)?)[^`]*` \|", _PAGE, re.MULTILINE)
 
 
 async def test_without_words_it_shows_what_there_is(cli: Cli) -> None:

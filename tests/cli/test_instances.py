@@ -298,7 +298,7 @@ async def test_pools_show_who_is_alive_and_what_waits(cli: Cli) -> None:
     shown = (await cli("pools")).out
     assert re.search(r"^here +replayer .*fail,greet,parent,wait$", shown, re.MULTILINE)
     document = json.loads((await cli("pools", "-o", "json")).out)
-    assert [one["name"] for one in document["executors"]] == ["here"]
+    assert "here" in [one["name"] for one in document["executors"]]
 
 
 @pytest.mark.usefixtures("served")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from perdure.client.client import Client
 from perdure.client.instance_ids import stored_instance_id
 from perdure.errors import ConfigurationError, InstanceNotFoundError
 from perdure.providers.opening import open_provider
@@ -20,11 +22,14 @@ __all__ = [
     "DatabaseUrlOption",
     "SchemaOption",
     "connect",
+    "connect_client",
     "database_url",
     "read_instance",
 ]
 
 _PANEL = "Database"
+_PATIENCE = timedelta(seconds=5)
+"""A person would rather be told soon that the database is away."""
 
 DatabaseUrlOption = Annotated[
     str | None,
@@ -78,6 +83,13 @@ async def connect(given: str | None, schema: str) -> AsyncGenerator[Provider]:
         database_url(given), schema=schema, application_name="perdure"
     ) as provider:
         yield provider
+
+
+@asynccontextmanager
+async def connect_client(given: str | None, schema: str) -> AsyncGenerator[Client]:
+    """Connect for one command that needs a client's verbs."""
+    async with connect(given, schema) as provider, Client(provider, patience=_PATIENCE) as client:
+        yield client
 
 
 async def read_instance(provider: ClientProvider, instance: str) -> InstanceInfo:

@@ -1,248 +1,239 @@
-"""Steering: `perdure cancel`, `terminate`, `suspend`, `resume` and `event raise`."""
+"""Steering: `perdure cancel`, `terminate`, `suspend` and `resume`, of one or many."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 from typing import Annotated, assert_never
 
 import typer
 
-from perdure.cli.connection import DatabaseUrlOption, SchemaOption, connect, read_instance
-from perdure.cli.inputs import parse_value, read_json
-from perdure.cli.output import warn
-from perdure.cli.starting import fresh_token
-from perdure.client.instance_ids import checked_event_name, stored_instance_id
-from perdure.errors import (
-    CallerError,
-    ConfigurationError,
-    InboxFullError,
-    InstanceFinishedError,
-    InstanceNotFoundError,
+from perdure.cli.conditions import takes_conditions
+from perdure.cli.connection import (
+    DatabaseUrlOption,
+    SchemaOption,
+    connect_client,
+    read_instance,
 )
+from perdure.cli.many import (
+    UNFINISHED,
+    AllOption,
+    DryRunOption,
+    YesOption,
+    chosen,
+    narrowed,
+    steer,
+)
+from perdure.cli.sending import each, refuse_ended, send
+from perdure.cli.starting import fresh_token
+from perdure.client.bulk import BulkReport
+from perdure.client.instance_ids import stored_instance_id
+from perdure.client.queries import Where
+from perdure.errors import InstanceFinishedError, InstanceNotFoundError
 from perdure.model.codec import encode
 from perdure.model.records import RecordKind
 from perdure.providers.protocol import ClientProvider
-from perdure.providers.work import (
-    Control,
-    ControlOutcome,
-    ControlVerb,
-    EnqueueOutcome,
-    Message,
-)
+from perdure.providers.reading import InstanceStatus
+from perdure.providers.work import Control, ControlOutcome, ControlVerb, Message
 
-__all__ = ["cancel", "raise_event", "resume", "suspend", "terminate"]
+__all__ = ["InstancesArgument", "cancel", "resume", "suspend", "terminate"]
 
-InstancesArgument = Annotated[list[str], typer.Argument(metavar="INSTANCE...", show_default=False)]
+InstancesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="INSTANCE", help="Or choose many by conditions.", show_default=False),
+]
 ReasonOption = Annotated[
     str, typer.Option("--reason", help="Kept in the history, for whoever wonders.")
 ]
 
 
+@takes_conditions
 def cancel(
     *,
-    instances: InstancesArgument,
+    instances: InstancesArgument = None,
+    where: Where,
     reason: ReasonOption = "",
+    everything: AllOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     database_url: DatabaseUrlOption = None,
     schema: SchemaOption = "perdure",
 ) -> None:
     """Ask instances to cancel: their code sees it and may clean up.
 
+    Many are chosen by conditions: they are counted and shown before it asks.
+
     Examples:
         perdure cancel order-17 --reason "customer called"
+        perdure cancel --name checkout --since 2h --dry-run
+        perdure cancel --name checkout --attribute shop=berlin --yes
     """
-
-    async def one(provider: ClientProvider, instance: str) -> str:
-        await _refuse_ended(provider, instance)
-        await _send(
-            provider,
-            Message(
-                instance=stored_instance_id(instance),
-                kind=RecordKind.CANCEL_REQUESTED,
-                body=encode(reason, what="--reason"),
-                token=fresh_token(),
-            ),
-        )
-        return f"{instance}: cancel requested"
-
-    _each(instances, one, (database_url, schema))
+    many = _Many(everything=everything, dry_run=dry_run, yes=yes)
+    _steer(_Verb.CANCEL, instances, where, reason, many, (database_url, schema))
 
 
+@takes_conditions
 def terminate(
     *,
-    instances: InstancesArgument,
+    instances: InstancesArgument = None,
+    where: Where,
     reason: ReasonOption = "",
+    everything: AllOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     database_url: DatabaseUrlOption = None,
     schema: SchemaOption = "perdure",
 ) -> None:
     """End instances at once, and their children, without running their code.
 
+    Many are chosen by conditions: they are counted and shown before it asks.
+
     Examples:
         perdure terminate order-17 --reason "stuck since the outage"
+        perdure terminate --name checkout --status Blocked
     """
-    _control(instances, ControlVerb.TERMINATE, reason, (database_url, schema))
+    many = _Many(everything=everything, dry_run=dry_run, yes=yes)
+    _steer(_Verb.TERMINATE, instances, where, reason, many, (database_url, schema))
 
 
+@takes_conditions
 def suspend(
     *,
-    instances: InstancesArgument,
+    instances: InstancesArgument = None,
+    where: Where,
     reason: ReasonOption = "",
+    everything: AllOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     database_url: DatabaseUrlOption = None,
     schema: SchemaOption = "perdure",
 ) -> None:
     """Let instances rest: no turns until resumed; messages are still taken.
 
+    Many are chosen by conditions: they are counted and shown before it asks.
+
     Examples:
         perdure suspend order-17
+        perdure suspend --name checkout --yes
     """
-    _control(instances, ControlVerb.SUSPEND, reason, (database_url, schema))
+    many = _Many(everything=everything, dry_run=dry_run, yes=yes)
+    _steer(_Verb.SUSPEND, instances, where, reason, many, (database_url, schema))
 
 
+@takes_conditions
 def resume(
     *,
-    instances: InstancesArgument,
-    reason: ReasonOption = "",
+    instances: InstancesArgument = None,
+    where: Where,
+    everything: AllOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     database_url: DatabaseUrlOption = None,
     schema: SchemaOption = "perdure",
 ) -> None:
     """Let suspended or blocked instances go on.
 
+    Many are chosen by conditions: they are counted and shown before it asks.
+
     Examples:
         perdure resume order-17
-        perdure list --status Blocked -o json | jq -r '.[].instance' | xargs perdure resume
+        perdure resume --status Blocked --name checkout --yes
     """
-    _control(instances, ControlVerb.RESUME, reason, (database_url, schema))
+    many = _Many(everything=everything, dry_run=dry_run, yes=yes)
+    _steer(_Verb.RESUME, instances, where, "", many, (database_url, schema))
 
 
-def raise_event(
-    *,
-    instance: Annotated[str, typer.Argument(metavar="INSTANCE", show_default=False)],
-    name: Annotated[str, typer.Argument(metavar="EVENT", show_default=False)],
-    data: Annotated[
-        str | None,
-        typer.Argument(metavar="[DATA]", help="JSON, or a plain string.", show_default=False),
-    ] = None,
-    data_json: Annotated[
-        str | None,
-        typer.Option("--data", metavar="JSON", help="The data as JSON; @FILE and - read it."),
-    ] = None,
-    ahead: Annotated[
-        bool,
-        typer.Option("--ahead", help="Also to an instance yet to start: kept for it some days."),
-    ] = False,
-    database_url: DatabaseUrlOption = None,
-    schema: SchemaOption = "perdure",
-) -> None:
-    """Raise an event: the instance's next wait for that name gets it, in order, once.
+class _Verb(StrEnum):
+    """What is done, and how it is said afterwards."""
 
-    Examples:
-        perdure event raise order-17 approved
-        perdure event raise order-17 approved '{"by": "ada"}'
-    """
-    if data is not None and data_json is not None:
-        raise ConfigurationError("Give the data once: as an argument or as --data")
-    value = (
-        read_json(data_json, option="--data")
-        if data_json is not None
-        else None
-        if data is None
-        else parse_value(data)
-    )
-
-    async def one(provider: ClientProvider, instance: str) -> str:
-        if not ahead:
-            await _refuse_ended(provider, instance)
-        outcome = await _send(
-            provider,
-            Message(
-                instance=stored_instance_id(instance),
-                kind=RecordKind.EVENT_RAISED,
-                ref=checked_event_name(name),
-                body=encode(value, what=f"the data of event {name!r}"),
-                token=fresh_token(),
-            ),
-        )
-        if outcome is EnqueueOutcome.KEPT:
-            return f"{instance}: event {name} kept for its start"
-        return f"{instance}: event {name} raised"
-
-    _each([instance], one, (database_url, schema))
+    CANCEL = "asked to cancel"
+    TERMINATE = "terminated"
+    SUSPEND = "suspended"
+    RESUME = "resumed"
 
 
-def _control(
-    instances: list[str], verb: ControlVerb, reason: str, database: tuple[str | None, str]
-) -> None:
-    done = {
-        ControlVerb.SUSPEND: "suspended",
-        ControlVerb.RESUME: "resumed",
-        ControlVerb.TERMINATE: "terminated",
-    }[verb]
-
-    async def one(provider: ClientProvider, instance: str) -> str:
-        command = Control(instance=stored_instance_id(instance), verb=verb, reason=reason)
-        (outcome,) = await provider.control([command])
-        match outcome:
-            case ControlOutcome.DONE:
-                return f"{instance}: {done}"
-            case ControlOutcome.UNCHANGED:
-                return f"{instance}: nothing to {verb.value}"
-            case ControlOutcome.FINISHED:
-                raise InstanceFinishedError(f"Instance {instance} has ended already")
-            case ControlOutcome.NOT_FOUND:
-                await read_instance(provider, instance)  # says how to look for it
-                raise InstanceNotFoundError(f"No instance has the id {instance!r}")
-        assert_never(outcome)
-
-    _each(instances, one, database)
+@dataclass(frozen=True, slots=True)
+class _Many:
+    everything: bool
+    dry_run: bool
+    yes: bool
 
 
-def _each(
-    instances: list[str],
-    act: Callable[[ClientProvider, str], Awaitable[str]],
+_PARKED = (InstanceStatus.SUSPENDED, InstanceStatus.BLOCKED)
+_COMMANDS = {
+    _Verb.TERMINATE: ControlVerb.TERMINATE,
+    _Verb.SUSPEND: ControlVerb.SUSPEND,
+    _Verb.RESUME: ControlVerb.RESUME,
+}
+
+
+def _steer(
+    verb: _Verb,
+    instances: list[str] | None,
+    where: Where,
+    reason: str,
+    many: _Many,
     database: tuple[str | None, str],
 ) -> None:
-    """Act on each, telling of it; one that cannot be does not keep the others from it.
-
-    Raises:
-        CallerError: The first thing that could not be, once all have been tried.
-    """
-
-    async def go() -> None:
-        refused: list[CallerError] = []
-        async with connect(*database) as provider:
-            for instance in instances:
-                try:
-                    typer.echo(await act(provider, instance))
-                except CallerError as error:
-                    refused.append(error)
-        for other in refused[1:]:
-            warn(str(other))
-        if refused:
-            raise refused[0]
-
-    asyncio.run(go())
+    if chosen(instances, where, everything=many.everything):
+        asyncio.run(_all(verb, where, reason, many, database))
+    elif verb is _Verb.CANCEL:
+        each(instances or [], partial(_cancel, reason=reason), database)
+    else:
+        each(instances or [], partial(_control, verb=verb, reason=reason), database)
 
 
-async def _refuse_ended(provider: ClientProvider, instance: str) -> None:
-    """A person who names an instance means one that is there: a typo must not be kept for later."""
-    info = await read_instance(provider, instance)
-    if info.status.is_terminal:
-        raise InstanceFinishedError(
-            f"Instance {instance} ended as {info.status.value}; it takes no more messages"
-        )
+async def _all(
+    verb: _Verb, where: Where, reason: str, many: _Many, database: tuple[str | None, str]
+) -> None:
+    where = narrowed(where, _PARKED if verb is _Verb.RESUME else UNFINISHED, verb)
+
+    async with connect_client(*database) as client:
+        bulk = client.bulk(**where)
+
+        async def act(tell: Callable[[int], None]) -> BulkReport:
+            match verb:
+                case _Verb.CANCEL:
+                    return await bulk.cancel(reason, progress=tell)
+                case _Verb.TERMINATE:
+                    return await bulk.terminate(reason, progress=tell)
+                case _Verb.SUSPEND:
+                    return await bulk.suspend(reason, progress=tell)
+                case _Verb.RESUME:
+                    return await bulk.resume(progress=tell)
+            assert_never(verb)
+
+        await steer(client, where, verb, act, dry_run=many.dry_run, yes=many.yes)
 
 
-async def _send(provider: ClientProvider, message: Message) -> EnqueueOutcome:
-    (outcome,) = await provider.enqueue([message])
+async def _cancel(provider: ClientProvider, instance: str, reason: str) -> str:
+    await refuse_ended(provider, instance)
+    await send(
+        provider,
+        Message(
+            instance=stored_instance_id(instance),
+            kind=RecordKind.CANCEL_REQUESTED,
+            body=encode(reason, what="--reason"),
+            token=fresh_token(),
+        ),
+    )
+    return f"{instance}: cancel requested"
+
+
+async def _control(provider: ClientProvider, instance: str, verb: _Verb, reason: str) -> str:
+    command = Control(instance=stored_instance_id(instance), verb=_COMMANDS[verb], reason=reason)
+    (outcome,) = await provider.control([command])
     match outcome:
-        case EnqueueOutcome.FINISHED:
-            raise InstanceFinishedError(
-                f"Instance {message.instance} has ended; it takes no more messages"
-            )
-        case EnqueueOutcome.FULL:
-            raise InboxFullError(
-                f"Instance {message.instance} has too many unread messages; nothing was added"
-            )
-        case EnqueueOutcome.ACCEPTED | EnqueueOutcome.KEPT | EnqueueOutcome.EXISTS:
-            return outcome
+        case ControlOutcome.DONE:
+            return f"{instance}: {verb}"
+        case ControlOutcome.UNCHANGED:
+            return f"{instance}: nothing to {command.verb.value}"
+        case ControlOutcome.FINISHED:
+            raise InstanceFinishedError(f"Instance {instance} has ended already")
+        case ControlOutcome.NOT_FOUND:
+            await read_instance(provider, instance)  # says how to look for it
+            raise InstanceNotFoundError(f"No instance has the id {instance!r}")
     assert_never(outcome)

@@ -11,12 +11,15 @@ from perdure.cli.connection import DatabaseUrlOption, SchemaOption, database_url
 from perdure.cli.exits import ExitCode
 from perdure.cli.output import Output, OutputOption, print_document, warn
 from perdure.errors import ConfigurationError
+from perdure.model.ids import UNTAGGED
 from perdure.providers.opening import is_sqlite, open_provider
 from perdure.providers.postgres import check as check_schema
 from perdure.providers.postgres import migrate as migrate_schema
 from perdure.providers.postgres import status as schema_status
+from perdure.providers.postgres.granting import allow_tags
+from perdure.replay.checks import checked_tag
 
-__all__ = ["check", "migrate", "status"]
+__all__ = ["check", "grant_tag", "migrate", "status"]
 
 
 async def _open(url: str) -> None:
@@ -148,3 +151,33 @@ def check(
             "does not mend was changed by hand"
         )
         raise typer.Exit(ExitCode.UNREACHABLE)
+
+
+def grant_tag(
+    *,
+    role: Annotated[str, typer.Argument(metavar="ROLE", show_default=False)],
+    tags: Annotated[
+        list[str] | None, typer.Argument(metavar="[TAG]...", show_default=False)
+    ] = None,
+    untagged: Annotated[
+        bool, typer.Option("--untagged", help="Also activities that name no tag.")
+    ] = False,
+    none: Annotated[bool, typer.Option("--none", help="Take every tag away.")] = False,
+    url: DatabaseUrlOption = None,
+    schema: SchemaOption = "perdure",
+) -> None:
+    """Let a role of Postgres, and its members, take activities of exactly these tags.
+
+    What it was granted before is replaced. Needs a login that is an admin of Perdure.
+
+    Examples:
+        perdure db grant-tag perdure_executor gpu cpu --untagged
+        perdure db grant-tag billing_executor --none
+    """
+    granted = [checked_tag(f"role {role!r}", tag) for tag in tags or []]
+    granted += [UNTAGGED] if untagged else []
+    if bool(granted) == none:
+        raise ConfigurationError("Give tags or --untagged, or take all away by --none")
+    asyncio.run(allow_tags(_postgres_url(url), role, granted, schema=schema))
+    said = ", ".join(tag or "(untagged)" for tag in granted)
+    typer.echo(f"{role}: may take {said or 'nothing'}")

@@ -122,6 +122,9 @@ def instance_document(info: InstanceInfo) -> dict[str, object]:
         ),
         "historyLength": info.history_length,
         "cancelRequested": info.cancel_requested,
+        "attributes": value_of(info.attributes),
+        "limit": info.limit,
+        "awaitsLimit": info.awaits_limit,
     }
 
 
@@ -137,4 +140,9 @@ def activity_document(activity: OpenActivity) -> dict[str, object]:
         "queuedAt": activity.queued_at.isoformat(),
         "dueAt": activity.due_at.isoformat(),
         "lastFailure": activity.last_failure,
+        "progress": value_of(activity.details),
+        "session": activity.session,
+        "priority": activity.priority,
+        "limit": activity.limit,
+        "awaitsLimit": activity.awaits_limit,
     }

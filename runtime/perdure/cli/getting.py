@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -27,12 +28,25 @@ from perdure.cli.output import (
     print_document,
     print_table,
 )
-from perdure.model.ids import InstanceId, JsonText
+from perdure.model.ids import JsonText
+from perdure.providers.administering import ExecutionInfo, InstanceSize
 from perdure.providers.reading import InstanceInfo, OpenActivity
 
 __all__ = ["get"]
 
 _VALUE_WIDTH = 400
+_EXECUTIONS_MAX = 10
+"""Of a table for people: the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is known of one instance."""
+
+    info: InstanceInfo
+    activities: Sequence[OpenActivity]
+    executions: Sequence[ExecutionInfo]
+    size: InstanceSize | None
 
 
 def get(
@@ -42,28 +56,61 @@ def get(
     database_url: DatabaseUrlOption = None,
     schema: SchemaOption = "perdure",
 ) -> None:
-    """Show one instance: its status, result or failure, and the activities it waits for.
+    """Show one instance: its status, result or failure, executions, and what it waits for.
+
+    With -o wide also what it takes: records, bytes, unread messages, keys.
 
     Examples:
         perdure get order-17
+        perdure get order-17 -o wide
         perdure get order-17 -o json | jq .status
     """
 
-    async def go() -> None:
+    async def go() -> _Found:
         async with connect(database_url, schema) as provider:
             info = await read_instance(provider, instance)
-            activities = await provider.read_activities([InstanceId(instance)])
-        if output in {Output.JSON, Output.YAML}:
-            document = instance_document(info)
-            document["activities"] = [activity_document(one) for one in activities]
-            print_document(document, output)
-        else:
-            _print(info, activities, is_wide=output is Output.WIDE)
+            ids = [info.instance]
+            return _Found(
+                info,
+                await provider.read_activities(ids),
+                await provider.read_executions(info.instance),
+                (await provider.read_sizes(ids))[0],
+            )
 
-    asyncio.run(go())
+    found = asyncio.run(go())
+    if output in {Output.JSON, Output.YAML}:
+        print_document(_document(found), output)
+    else:
+        _print(found, is_wide=output is Output.WIDE)
 
 
-def _print(info: InstanceInfo, activities: Sequence[OpenActivity], *, is_wide: bool) -> None:
+def _document(found: _Found) -> dict[str, object]:
+    document = instance_document(found.info)
+    document["executions"] = [
+        {
+            "execution": one.execution,
+            "outcome": one.outcome.value if one.outcome else None,
+            "version": one.version,
+            "startedAt": one.started_at.isoformat(),
+            "finishedAt": one.finished_at.isoformat() if one.finished_at else None,
+            "records": one.records,
+        }
+        for one in found.executions
+    ]
+    if found.size is not None:
+        document["size"] = {
+            "records": found.size.records,
+            "bytes": found.size.bytes,
+            "unread": found.size.unread,
+            "keys": found.size.keys,
+            "keyBytes": found.size.key_bytes,
+        }
+    document["activities"] = [activity_document(one) for one in found.activities]
+    return document
+
+
+def _print(found: _Found, *, is_wide: bool) -> None:
+    info = found.info
     width = None if is_wide else _VALUE_WIDTH
     rows: list[tuple[str, str | Text | None]] = [
         ("Instance", str(info.instance)),
@@ -75,7 +122,10 @@ def _print(info: InstanceInfo, activities: Sequence[OpenActivity], *, is_wide: b
         ("Tenant", info.tenant or None),
         ("Created", f"{info.created_at:%Y-%m-%d %H:%M:%S} UTC, {ago(info.created_at)} ago"),
         ("Ended", _ended(info)),
+        ("Attributes", _shown(info.attributes, width)),
+        ("Limit", f"{info.limit}{_waits(info.awaits_limit)}" if info.limit else None),
         ("History", f"{info.history_length} records"),
+        ("Size", _size(found.size) if is_wide and found.size is not None else None),
         ("Cancel", "requested" if info.cancel_requested else None),
         ("Custom status", _shown(info.custom_status, width)),
         ("Output", _shown(info.output, width)),
@@ -94,9 +144,12 @@ def _print(info: InstanceInfo, activities: Sequence[OpenActivity], *, is_wide: b
         console.print(Text("Traceback:", style="bold"))
         for line in info.failure.traceback.rstrip().splitlines():
             console.print(Text(f"  {plain(line)}"))
-    if activities:
+    if len(found.executions) > 1 or is_wide:
         console.print()
-        _print_activities(activities)
+        _print_executions(found.executions[-_EXECUTIONS_MAX:] if not is_wide else found.executions)
+    if found.activities:
+        console.print()
+        _print_activities(found.activities, is_wide=is_wide)
 
 
 def _ended(info: InstanceInfo) -> str | None:
@@ -112,22 +165,49 @@ def _shown(text: JsonText | None, width: int | None) -> str | None:
     return plain(dump_json(value_of(text), indent=None), width=width)
 
 
-def _print_activities(activities: Sequence[OpenActivity]) -> None:
+def _waits(is_waiting: bool) -> str:
+    return ", waits to be admitted" if is_waiting else ""
+
+
+def _size(size: InstanceSize) -> str:
+    said = f"{size.records} records of {size.bytes} bytes, {size.unread} unread messages"
+    return f"{said}, {size.keys} keys of {size.key_bytes} bytes"
+
+
+def _print_executions(executions: Sequence[ExecutionInfo]) -> None:
     rows = [
         (
+            str(one.execution),
+            one.outcome.value if one.outcome else "-",
+            one.version or "",
+            ago(one.started_at),
+            duration(one.finished_at - one.started_at) if one.finished_at else "",
+            str(one.records),
+        )
+        for one in executions
+    ]
+    print_table(
+        ["EXECUTION", "OUTCOME", "VERSION", "AGE", "TOOK", "RECORDS"],
+        rows,
+        right=("EXECUTION", "AGE", "TOOK", "RECORDS"),
+    )
+
+
+def _print_activities(activities: Sequence[OpenActivity], *, is_wide: bool) -> None:
+    columns = ["OPERATION", "ACTIVITY", "TAG", "STATE", "ATTEMPT", "FAILURES", "AGE"]
+    columns += ["PRIORITY", "LIMIT", "PROGRESS"] if is_wide else []
+    rows: list[list[str | Text]] = []
+    for one in activities:
+        row: list[str | Text] = [
             str(one.operation),
             one.name,
             one.tag or "-",
-            "running" if one.leased else "waiting",
+            "running" if one.leased else "limited" if one.awaits_limit else "waiting",
             str(one.attempt),
             str(one.failures),
             ago(one.queued_at),
-            one.last_failure or "",
-        )
-        for one in activities
-    ]
-    print_table(
-        ["OPERATION", "ACTIVITY", "TAG", "STATE", "ATTEMPT", "FAILURES", "AGE", "LAST FAILURE"],
-        rows,
-        right=("ATTEMPT", "FAILURES", "AGE"),
-    )
+        ]
+        if is_wide:
+            row += [str(one.priority), one.limit or "-", _shown(one.details, None) or ""]
+        rows.append([*row, one.last_failure or ""])
+    print_table([*columns, "LAST FAILURE"], rows, right=("ATTEMPT", "FAILURES", "AGE", "PRIORITY"))

@@ -6,7 +6,8 @@ exec into that pod may use it, and nobody else. A replay pod is preferred (it ha
 token), a pod of the operator is the second choice.
 
 Where a command takes an instance, the name of an Orchestration object does too: its status tells
-the instance. Files that the command line names with `@` are read here and sent along.
+the instance. Files that the command line names with `@` are read here and sent along, and so are
+those of `export` and `import`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from perdure.cli.exits import ClusterError, ExitCode
 from perdure.errors import ConfigurationError
@@ -51,9 +53,17 @@ _COMPONENTS = ("replayer", "operator")
 """Of pods that have the database, best first."""
 _SELECTOR = "app.kubernetes.io/name=perdure"
 _COMPONENT_LABEL = "app.kubernetes.io/component"
+_ARCHIVES = {"export", "import"}
 _LOCAL = {"run", "check", "replay", "bench", "executor", "replayer"}
-_OF_AN_INSTANCE = {"get", "history", "tree", "watch", "result"}
-_OF_INSTANCES = {"cancel", "terminate", "suspend", "resume"}
+_OF_AN_INSTANCE = {"get", "history", "tree", "watch", "result", "query", "update", "rerun"}
+_OF_INSTANCES = {"cancel", "terminate", "suspend", "resume", "delete", "prune", "export"}
+_GROUPS_OF_AN_INSTANCE = {"event", "kv"}
+"""Their commands take one after the second word."""
+FLAGS_WITHOUT_VALUE = frozenset(
+    {"--ahead", "--all", "--count", "--debug", "--dry-run", "--force", "--help", "-h", "--no-roles"}
+    | {"--no-wait", "--none", "--raw", "--roles", "--roots", "--untagged", "--wait", "--yes", "-y"}
+)
+"""Of the commands that run in the cluster; the word after any other option is its value."""
 _VALUE_FLAGS = {
     "-n": "namespace",
     "--namespace": "namespace",
@@ -62,7 +72,8 @@ _VALUE_FLAGS = {
     "--context": "context",
     "--kubeconfig": "kubeconfig",
 }
-_FILE_FLAGS = {"--input", "-i", "--data"}
+_FILE_FLAGS = {"--input", "-i", "--data", "--details"}
+_OUT_FLAGS = {"--file", "-f"}
 
 
 @dataclass(slots=True)
@@ -110,6 +121,8 @@ def run_in_cluster(words: Sequence[str]) -> int:
         raise ConfigurationError("kubectl is not on the path; install it, or use perdure itself")
     pod = _find_pod(flags)
     command = _with_files(_with_instances(command, flags))
+    if verb in _ARCHIVES:
+        return _carry(pod, command, flags)
     return _exec(pod, command, flags)
 
 
@@ -204,14 +217,18 @@ def _instance_places(command: Sequence[str]) -> list[int]:
     words = [index for index, word in enumerate(command) if not word.startswith("-")]
     if not words:
         return []
-    verb, after = command[words[0]], words[1:]
-    if verb == "event":
+    verb = command[words[0]]
+    after = [place for place in words[1:] if not _is_value(command, place)]
+    if verb in _GROUPS_OF_AN_INSTANCE:
         return after[1:2]
     if verb in _OF_AN_INSTANCE:
         return after[:1]
-    if verb in _OF_INSTANCES:
-        return [place for place in after if command[place - 1] != "--reason"]
-    return []
+    return after if verb in _OF_INSTANCES else []
+
+
+def _is_value(command: Sequence[str], place: int) -> bool:
+    before = command[place - 1]
+    return before.startswith("-") and "=" not in before and before not in FLAGS_WITHOUT_VALUE
 
 
 def _with_files(command: list[str]) -> list[str]:
@@ -225,14 +242,46 @@ def _with_files(command: list[str]) -> list[str]:
     return result
 
 
-def _exec(pod: _Pod, command: Sequence[str], flags: _Flags) -> int:
-    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+def _carry(pod: _Pod, command: list[str], flags: _Flags) -> int:
+    """Run `export` or `import`, whose file is on this machine: it goes through the streams."""
+    source = target = None
+    words: list[str] = []
+    rest = iter(command)
+    for word in rest:
+        flag, _, value = word.partition("=")
+        if flag in _OUT_FLAGS:
+            target = value or next(rest, None)
+        else:
+            words.append(word)
+    if "import" in words:
+        places = range(words.index("import") + 1, len(words))
+        named = (n for n in places if not words[n].startswith("-") and not _is_value(words, n))
+        if (place := next(named, None)) is not None:
+            source, words[place] = words[place], "-"
+    try:
+        with ExitStack() as files:
+            given = None if source is None else files.enter_context(Path(source).open("rb"))
+            taken = None if target is None else files.enter_context(Path(target).open("wb"))
+            return _exec(pod, words, flags, given, taken)
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename} cannot be opened: {error.strerror}") from error
+
+
+def _exec(
+    pod: _Pod,
+    command: Sequence[str],
+    flags: _Flags,
+    given: IO[bytes] | None = None,
+    taken: IO[bytes] | None = None,
+) -> int:
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and given is None and taken is None
     # Standard input is read only where it is asked for: in a shell's loop it is the loop's.
     streams = ["-it"] if is_terminal else ["-i"] if "-" in command else []
     container = ["-c", pod.container] if pod.container else []
     where = ["--namespace", pod.namespace]
     line = ["kubectl", *flags.of_kubectl(), "exec", *streams, *where, pod.name, *container]
-    return subprocess.run([*line, "--", "perdure", *command], check=False).returncode
+    words = [*line, "--", "perdure", *command]
+    return subprocess.run(words, check=False, stdin=given, stdout=taken).returncode
 
 
 def _current_namespace(flags: _Flags) -> str:

@@ -19,19 +19,28 @@ from rich.markup import escape
 from rich.text import Text
 
 from perdure.cli import (
+    archiving,
+    asking,
     checking,
     control,
     databases,
+    deferred,
+    deleting,
     getting,
     history,
+    keys,
     kubectl,
+    limits,
     listing,
     pools,
     replaying,
+    rerunning,
     results,
     running,
+    sending,
     serving,
     starting,
+    stats,
     trees,
     version,
     watching,
@@ -58,6 +67,7 @@ Exit codes:
 _TRY = "Try and measure"
 _STEER = "Start and steer"
 _LOOK = "Look"
+_KEEP = "Keep and let go"
 _SERVE = "Serve"
 
 app = typer.Typer(
@@ -90,26 +100,50 @@ _add(app, "cancel", control.cancel, _STEER)
 _add(app, "terminate", control.terminate, _STEER)
 _add(app, "suspend", control.suspend, _STEER)
 _add(app, "resume", control.resume, _STEER)
+_add(app, "rerun", rerunning.rerun, _STEER)
+_add(app, "update", asking.update, _STEER)
+_add(app, "complete", deferred.complete, _STEER)
+_add(app, "fail", deferred.fail, _STEER)
 _add(app, "list", listing.list_instances, _LOOK)
 _add(app, "get", getting.get, _LOOK)
 _add(app, "tree", trees.tree, _LOOK)
 _add(app, "history", history.history, _LOOK)
 _add(app, "watch", watching.watch, _LOOK)
+_add(app, "query", asking.query, _LOOK)
+_add(app, "stats", stats.stats, _LOOK)
 _add(app, "pools", pools.pools, _LOOK)
+_add(app, "delete", deleting.delete, _KEEP)
+_add(app, "retire", deleting.retire, _KEEP)
+_add(app, "prune", deleting.prune, _KEEP)
+_add(app, "export", archiving.export, _KEEP)
+_add(app, "import", archiving.import_archive, _KEEP)
 _add(app, "check", checking.check, _TRY)
 _add(app, "replay", replaying.replay, _TRY)
 _add(app, "replayer", serving.replayer, _SERVE)
 _add(app, "executor", serving.executor, _SERVE)
 _add(app, "version", version.version, _SERVE)
 
-_event = typer.Typer(no_args_is_help=True, help="Raise events.")
-_add(_event, "raise", control.raise_event)
+_event = typer.Typer(no_args_is_help=True, help="Raise events, and add to queues.")
+_add(_event, "raise", sending.raise_event)
+_add(_event, "enqueue", sending.enqueue_event)
 app.add_typer(_event, name="event", rich_help_panel=_STEER)
 
-_db = typer.Typer(no_args_is_help=True, help="Make and check the schema of the database.")
+_kv = typer.Typer(no_args_is_help=True, help="Read what instances keep for others to read.")
+_add(_kv, "get", keys.get_key)
+_add(_kv, "wait", keys.wait_key)
+app.add_typer(_kv, name="kv", rich_help_panel=_LOOK)
+
+_limit = typer.Typer(no_args_is_help=True, help="Limit how many of a key run at once.")
+_add(_limit, "set", limits.set_limit)
+_add(_limit, "list", limits.list_limits)
+_add(_limit, "delete", limits.delete_limits)
+app.add_typer(_limit, name="limit", rich_help_panel=_SERVE)
+
+_db = typer.Typer(no_args_is_help=True, help="Make and check the schema, and grant tags.")
 _add(_db, "migrate", databases.migrate)
 _add(_db, "status", databases.status)
 _add(_db, "check", databases.check)
+_add(_db, "grant-tag", databases.grant_tag)
 app.add_typer(_db, name="db", rich_help_panel=_SERVE)
 
 

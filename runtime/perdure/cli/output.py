@@ -29,6 +29,7 @@ __all__ = [
     "print_document",
     "print_documents",
     "print_table",
+    "print_value",
     "warn",
 ]
 
@@ -111,6 +112,14 @@ def print_table(
         console.print(table)
     for line in captured.get().splitlines():
         sys.stdout.write(f"{line.rstrip()}\n")
+
+
+def print_value(value: object, output: Output) -> None:
+    """Print a value of an orchestration's own: as JSON, unless YAML is asked for."""
+    if output is Output.YAML:
+        sys.stdout.write(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+    else:
+        sys.stdout.write(f"{dump_json(value)}\n")
 
 
 def print_document(document: Mapping[str, object], output: Output) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +17,15 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from perdure.cli.conditions import takes_conditions
 from perdure.cli.connection import DatabaseUrlOption, SchemaOption, connect, read_instance
 from perdure.cli.exits import ExitCode
-from perdure.cli.listing import StatusOption, parse_statuses, read_up_to
+from perdure.cli.listing import read_up_to
 from perdure.cli.loading import App, load_app
 from perdure.cli.output import Output, OutputOption, plain, print_documents, print_table
-from perdure.errors import AuthorError, ConfigurationError, NotRegisteredError
+from perdure.client.archives import read_archives
+from perdure.client.queries import Where, listing
+from perdure.errors import AuthorError, ConfigurationError, NotRegisteredError, PayloadError
 from perdure.model.ids import InstanceId, JsonText
 from perdure.model.records import Record, RecordKind
 from perdure.providers.reading import InstanceStatus, ListInstances
@@ -30,6 +33,8 @@ from perdure.replay.turn import replay_history
 
 __all__ = ["replay"]
 
+_HEAD = 64
+"""Characters that tell one form of a file from the other."""
 _OPEN = (
     InstanceStatus.PENDING,
     InstanceStatus.RUNNING,
@@ -49,6 +54,7 @@ class _Verdict:
     is_divergent: bool
 
 
+@takes_conditions
 def replay(
     *,
     app: Annotated[
@@ -65,10 +71,12 @@ def replay(
     file: Annotated[
         list[Path] | None,
         typer.Option(
-            "--file", "-f", help="A history saved by `perdure history --raw -o json`, instead."
+            "--file",
+            "-f",
+            help="Histories saved by `perdure export` (or `history --raw -o json`), instead.",
         ),
     ] = None,
-    status: StatusOption = None,
+    where: Where,
     limit: Annotated[
         int, typer.Option("--limit", min=0, help="At most so many; 0 means all.")
     ] = 1000,
@@ -79,18 +87,24 @@ def replay(
     """Check code against histories: would running instances go on with it?
 
     Runs every recorded turn again and compares; writes nothing, runs no activity. Exits with 1 if
-    the code decides otherwise anywhere. Instances whose code the module lacks are told of, too.
+    the code decides otherwise anywhere, so that a pipeline stops. Instances whose code the module
+    lacks are told of, too.
 
     Examples:
         perdure replay shop.orders
         perdure replay shop.orders order-17 --database-url postgresql://replica.test/shop
-        perdure replay shop.orders -f order-17.json
+        perdure replay shop.orders --name checkout --since 7d --limit 0
+        perdure export --name checkout --status Running -f running.jsonl
+        perdure replay shop.orders -f running.jsonl
     """
+    if (file or instances) and where:
+        raise ConfigurationError("Name instances or files, or give conditions, not both of them")
     loaded = load_app(app)
     if file:
-        verdicts = [_check(loaded, path.stem, _read_file(path)) for path in file]
+        histories = (one for path in file for one in _read_file(path))
+        verdicts = [_check(loaded, instance, records) for instance, records in histories]
     else:
-        query = ListInstances(statuses=parse_statuses(status) or _OPEN)
+        query = listing({"statuses": _OPEN, **where})
         database = (database_url, schema)
         verdicts = asyncio.run(_all(loaded, instances or [], query, limit, database))
     _print(verdicts, output)
@@ -110,7 +124,7 @@ async def _all(
         if names:
             infos = [await read_instance(provider, name) for name in names]
         else:
-            infos, _ = await read_up_to(provider, query, limit)
+            infos, _ = await read_up_to(provider.list_instances, query, limit)
         for info in infos:
             records = await provider.read_history(info.instance)
             # Turns run where no loop runs.
@@ -129,17 +143,25 @@ def _check(app: App, instance: str, records: Sequence[Record]) -> _Verdict:
     return _Verdict(instance, turns, "", is_divergent=False)
 
 
-def _read_file(path: Path) -> list[Record]:
+def _read_file(path: Path) -> Iterator[tuple[str, Sequence[Record]]]:
+    """Yield what a file holds: exported instances, or the records of the one it is called after."""
     try:
-        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        records = [_record(row) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        with path.open(encoding="utf-8") as file:
+            head = file.read(_HEAD).lstrip()
+            file.seek(0)
+            if head.startswith("["):
+                records = [_record(row) for row in json.load(file)]
+                archives: list[tuple[str, Sequence[Record]]]
+                archives = [(path.stem, records)] if records else []
+            else:
+                archives = [(one.info.instance, one.records) for one in read_archives(file)]
+    except (OSError, ValueError, KeyError, TypeError, PayloadError) as error:
         raise ConfigurationError(
-            f"{path} is no history: {error}. Save one by: perdure history INSTANCE --raw -o json"
+            f"{path} is no history: {error}. Save one by: perdure export INSTANCE -f FILE"
         ) from error
-    if not records:
+    if not archives:
         raise ConfigurationError(f"{path} is no history: it is empty")
-    return records
+    yield from archives
 
 
 def _record(row: dict[str, Any]) -> Record:

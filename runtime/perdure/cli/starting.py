@@ -8,20 +8,28 @@ from typing import Annotated
 
 import typer
 
+from perdure.cli.conditions import parse_attributes
 from perdure.cli.connection import DatabaseUrlOption, SchemaOption, connect
 from perdure.cli.following import wait_until_ended
 from perdure.cli.inputs import parse_arguments
 from perdure.cli.output import Output, OutputOption, print_document, warn
 from perdure.cli.results import finish_with
+from perdure.cli.spans import parse_span
 from perdure.client.instance_ids import checked_instance_id
 from perdure.errors import InstanceExistsError
 from perdure.model.codec import encode_started
-from perdure.model.ids import InstanceId, LeaseToken
+from perdure.model.ids import INSTANCE_ID_BYTES_MAX, InstanceId, LeaseToken
+from perdure.model.options import PRIORITY_MAX, PRIORITY_MIN
 from perdure.model.records import RecordKind, StartedBody
 from perdure.providers.protocol import ClientProvider
 from perdure.providers.reading import Role
 from perdure.providers.work import EnqueueOutcome, Message, NewInstance
-from perdure.replay.checks import checked_name
+from perdure.replay.checks import (
+    checked_attributes,
+    checked_label,
+    checked_name,
+    checked_timeout,
+)
 from perdure.replay.versions import check_version
 
 __all__ = ["enqueue_start", "fresh_id", "fresh_token", "start"]
@@ -50,6 +58,34 @@ def start(
         str | None,
         typer.Option("--version", help="By default the latest that the replayers have."),
     ] = None,
+    priority: Annotated[
+        int,
+        typer.Option(
+            "--priority",
+            min=PRIORITY_MIN,
+            max=PRIORITY_MAX,
+            help="Of its activities and children; the greater goes first.",
+        ),
+    ] = 0,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attribute",
+            metavar="NAME=VALUE",
+            help="What it is found by (perdure list --attribute); may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        str | None,
+        typer.Option("--limit", metavar="KEY", help="It starts when this limit admits it."),
+    ] = None,
+    run_timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--run-timeout", metavar="SPAN", help="It ends as TimedOut after so long, as 2h."
+        ),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the result, print it, and exit by outcome.")
     ] = False,
@@ -66,14 +102,30 @@ def start(
         perdure start checkout order=17 express=true
         perdure start checkout --input @order.json --instance-id order-17
         perdure start checkout order=17 --wait --timeout 60
+        perdure start render film=3 --limit gpu --priority 5 --attribute customer=ada
+        perdure start checkout order=17 --run-timeout 2h
     """
     body = parse_arguments(input_json, arguments or [])
     checked_name("orchestration", name)
     if version is not None:
         check_version(f"orchestration {name!r}", version)
+    what = f"orchestration {name!r}"
+    span = None if run_timeout is None else parse_span(run_timeout, option="--run-timeout")
+    attributes = checked_attributes(what, parse_attributes(attribute)) if attribute else None
+    started = StartedBody(
+        name=name,
+        version=version,
+        input=body,
+        timeout=checked_timeout(what, span, "--run-timeout"),
+        priority=priority,
+        attributes=attributes,
+    )
     asyncio.run(
         _start(
-            StartedBody(name=name, version=version, input=body),
+            started,
+            NewInstance(
+                name, version, attributes=attributes, limit=checked_label(what, "limit", limit)
+            ),
             fresh_id(name) if instance_id is None else checked_instance_id(instance_id),
             wait=wait,
             timeout_seconds=timeout,
@@ -85,6 +137,7 @@ def start(
 
 async def _start(
     started: StartedBody,
+    new: NewInstance,
     instance: InstanceId,
     *,
     wait: bool,
@@ -93,7 +146,7 @@ async def _start(
     database: tuple[str | None, str],
 ) -> None:
     async with connect(*database) as provider:
-        await enqueue_start(provider, instance, started)
+        await enqueue_start(provider, instance, started, new)
         if problem := await _nobody_runs(provider, started):
             warn(problem)
         if wait:
@@ -106,9 +159,12 @@ async def _start(
 
 
 async def enqueue_start(
-    provider: ClientProvider, instance: InstanceId, started: StartedBody
+    provider: ClientProvider,
+    instance: InstanceId,
+    started: StartedBody,
+    new: NewInstance | None = None,
 ) -> None:
-    """Start one instance.
+    """Start one instance; `new` is what storage itself is told of it beside its name.
 
     Raises:
         InstanceExistsError: The id is taken.
@@ -117,7 +173,7 @@ async def enqueue_start(
         instance=instance,
         kind=RecordKind.STARTED,
         body=encode_started(started),
-        start=NewInstance(name=started.name, version=started.version),
+        start=new or NewInstance(name=started.name, version=started.version),
         token=fresh_token(),
     )
     (outcome,) = await provider.enqueue([message])
@@ -129,8 +185,10 @@ async def enqueue_start(
 
 
 def fresh_id(name: str) -> InstanceId:
-    """Make an id that nobody has."""
-    return InstanceId(f"{name}-{secrets.token_hex(5)}")
+    """Make an id that nobody has; a name that would make it too long is cut in it."""
+    ending = f"-{secrets.token_hex(5)}"
+    head = name.replace("::", ":").encode()[: INSTANCE_ID_BYTES_MAX - len(ending)]
+    return checked_instance_id(f"{head.decode(errors='ignore')}{ending}")
 
 
 def fresh_token() -> LeaseToken:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, assert_never
 
 import typer
 from rich.text import Text
@@ -21,18 +21,29 @@ from perdure.cli.describe import duration, failure_line, status_text
 from perdure.cli.output import Output, OutputOption, data_console, plain, print_document
 from perdure.model.actions import (
     Action,
+    AnswerUpdate,
     CancelActivity,
     CancelChild,
     CancelTimer,
     CancelWait,
+    ClearKey,
+    ClearKeys,
     ContinueAsNew,
     CreateTimer,
+    DequeueEvent,
     MarkPatch,
+    ReadKey,
+    RecordStep,
+    RefuseCall,
     ScheduleActivity,
+    SetAttributes,
     SetCustomStatus,
+    SetKey,
     StartChild,
     StartDetached,
+    TerminateChild,
     WaitEvent,
+    WaitNext,
 )
 from perdure.model.codec import decode_failure
 from perdure.model.ids import InstanceId, OperationId
@@ -164,8 +175,10 @@ class _Laid:
         self._running = running
         self._ends = {record.ref: record for record in records if record.kind in _ENDINGS}
         self._events = [record.ref for record in records if record.kind is RecordKind.EVENT_RAISED]
+        self._queued = [record.ref for record in records if record.kind is RecordKind.EVENT_QUEUED]
 
-    def add(self, action: Action) -> None:
+    def add(self, action: Action) -> None:  # noqa: C901, PLR0912  one case for each kind
+        """Lay one action."""
         match action:
             case ScheduleActivity(operation=operation):
                 step = _activity(action, self._ends.get(operation), self._running)
@@ -173,17 +186,41 @@ class _Laid:
             case CreateTimer(operation=operation):
                 self.steps[operation] = _timer(action, self._ends.get(operation))
             case WaitEvent(operation=operation, name=name):
-                is_there = name in self._events
-                if is_there:
-                    self._events.remove(name)
-                state = "completed" if is_there else "waiting"
-                self.steps[operation] = Step(operation, "event", name, state)
+                self._awaits(operation, "event", name, self._events)
+            case WaitNext(operation=operation, name=name):
+                self._awaits(operation, "next event", name, self._events)
+            case DequeueEvent(operation=operation, queue=queue):
+                self._awaits(operation, "queue", queue, self._queued)
+            case ReadKey(operation=operation):
+                state = "completed" if operation in self._ends else "waiting"
+                name = f"{action.key} of {action.instance}"
+                self.steps[operation] = Step(operation, "key", name, state)
+            case RecordStep(operation=operation, name=name, failure=failure):
+                state, why = ("failed", failure_line(failure)) if failure else ("completed", "")
+                self.steps[operation] = Step(operation, "step", name, state, why)
+            case RefuseCall(operation=operation, call=call, message=message):
+                self.steps[operation] = Step(operation, "call", call, "failed", message)
             case StartChild(instance=child) | StartDetached(instance=child):
                 self.children.append(child)
             case CancelActivity() | CancelTimer() | CancelWait():
                 self.cancel(action.operation)
-            case CancelChild() | SetCustomStatus() | MarkPatch() | ContinueAsNew():
-                return  # the child, the instance and the next execution show it
+            case CancelChild() | TerminateChild() | ContinueAsNew():
+                return  # the child, or the next execution, shows it
+            case SetCustomStatus() | SetAttributes() | SetKey() | ClearKey() | ClearKeys():
+                return  # done at once, and shown with the instance
+            case AnswerUpdate() | MarkPatch():
+                return  # nothing to wait for
+            case _:
+                assert_never(action)
+
+    def _awaits(
+        self, operation: OperationId, kind: str, name: str, arrived: list[str | None]
+    ) -> None:
+        is_there = name in arrived
+        if is_there:
+            arrived.remove(name)
+        state = "completed" if is_there else "waiting"
+        self.steps[operation] = Step(operation, kind, name, state)
 
     def cancel(self, operation: OperationId) -> None:
         step = self.steps.get(operation)
@@ -195,6 +232,7 @@ _ENDINGS = {
     RecordKind.ACTIVITY_COMPLETED,
     RecordKind.ACTIVITY_FAILED,
     RecordKind.TIMER_FIRED,
+    RecordKind.KEY_READ,
 }
 
 

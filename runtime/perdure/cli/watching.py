@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from perdure.cli.conditions import StatusOption, parse_statuses
 from perdure.cli.connection import DatabaseUrlOption, SchemaOption, connect
 from perdure.cli.describe import duration, failure_line, instance_document, status_text
 from perdure.cli.events import EventLines, event_document
 from perdure.cli.exits import InstanceEndedError
 from perdure.cli.following import follow
-from perdure.cli.listing import StatusOption, parse_statuses, read_up_to
+from perdure.cli.listing import read_up_to
 from perdure.cli.output import Output, OutputOption, data_console, plain
 from perdure.errors import ConfigurationError
 from perdure.model.events import Event
@@ -102,7 +103,7 @@ async def _many(
     console = data_console()
     seen: dict[InstanceId, tuple[object, ...]] = {}
     while True:
-        instances, _ = await read_up_to(provider, query, _LIST_MAX)
+        instances, _ = await read_up_to(provider.list_instances, query, _LIST_MAX)
         for info in reversed(instances):
             now = (info.status, info.execution, info.custom_status_version)
             if seen.get(info.instance) == now:
