@@ -53,11 +53,15 @@ begin
            set owner = p_executor, lease_until = p_now + p_lease, active = p_now
          where id = v_row.session;
       else
-        continue when exists (select from session s where s.id = v_row.session)
-          or not pg_try_advisory_xact_lock(hashtext(current_schema()), hashtext(v_row.session))
-          or exists (select from session s where s.id = v_row.session);
+        -- Statements of their own: each sees what was committed before it.
+        continue when exists (select from session s where s.id = v_row.session);
+        continue when not pg_try_advisory_xact_lock(
+          hashtext(current_schema()), hashtext(v_row.session)
+        );
         insert into session (id, owner, lease_until, active)
-        values (v_row.session, p_executor, p_now + p_lease, p_now);
+        values (v_row.session, p_executor, p_now + p_lease, p_now)
+        on conflict (id) do nothing;
+        continue when not found;
       end if;
       v_mine := v_mine || v_row.session;
     end if;
