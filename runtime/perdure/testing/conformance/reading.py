@@ -25,6 +25,7 @@ from perdure.providers.work import (
     ResyncHint,
     TurnsHint,
 )
+from perdure.testing.conformance.hearing import hearing
 from perdure.testing.conformance.registry import check
 from perdure.testing.conformance.world import LEASE, NAME, VERSION, World, boom, by_id
 
@@ -392,12 +393,9 @@ async def _read_all(stream: AsyncGenerator[Hint]) -> None:
 
 @check()
 async def own_hints_arrive_too(w: World) -> None:
-    stream = cast("AsyncGenerator[Hint]", w.provider.hints())
-    async with aclosing(stream) as hints:
-        waiting = asyncio.create_task(_until(hints, lambda hint: hint == TurnsHint()))
-        await asyncio.sleep(0)
+    async with hearing(w, TurnsHint) as heard:
         await w.start("a")
-        await waiting
+        await heard.until(lambda hint: hint == TurnsHint())
 
 
 @check()
