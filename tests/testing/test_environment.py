@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perdure import (
+    ActivityContext,
     ActivityError,
     OrchestrationContext,
     OrchestrationError,
@@ -18,6 +19,7 @@ from perdure import (
     orchestration,
 )
 from perdure.errors import PayloadError
+from perdure.replay.classes import update
 from perdure.testing import Environment, RunParkedError, StalledError
 
 CHARGED: list[str] = []
@@ -186,3 +188,48 @@ def test_the_order_of_what_happens_may_be_drawn(seed: int) -> None:
     with Environment(seed=seed) as orch:
         orch.mock(charge, raises=KeyError("x"))
         assert orch.run(fails) == "caught KeyError"
+
+
+@activity
+async def wake(ctx: ActivityContext, sleeper: str) -> None:
+    await ctx.client.raise_event(sleeper, "woken")
+
+
+TABLE = {"wake": wake, "shake": wake}
+
+
+@orchestration
+async def from_a_table(_ctx: OrchestrationContext, name: str) -> str:
+    call = TABLE[name]
+    await call("sleeper")
+    return name
+
+
+@orchestration
+async def sleeper(ctx: OrchestrationContext) -> str:
+    await ctx.wait_event("woken")
+    return "good morning"
+
+
+async def test_activities_in_a_table_are_found_and_may_send(orch: Environment) -> None:
+    asleep = await orch.start(sleeper.options(instance_id="sleeper"))
+    run = await orch.start(from_a_table, "wake")
+    assert await run.result() == "wake"
+    assert await asleep.result() == "good morning"
+
+
+class Shop:
+    async def run(self, ctx: OrchestrationContext) -> None:
+        await ctx.wait_event("closed")
+
+    @update
+    async def buy(self, order: str) -> str:
+        return await charge(order)
+
+
+shop = orchestration(Shop)
+
+
+async def test_activities_that_methods_call_are_found(orch: Environment) -> None:
+    run = await orch.start(shop)
+    assert await run.update("buy", order="7") == "receipt of 7: 100"

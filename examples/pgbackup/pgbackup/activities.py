@@ -7,7 +7,7 @@ that neither waits for the other's machines.
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ class Packed:
 
 
 @asynccontextmanager
-async def _until_cancelled(ctx: ActivityContext) -> AsyncIterator[None]:
+async def _until_cancelled(ctx: ActivityContext) -> AsyncGenerator[None]:
     """Stop the block when nobody wants its result any more, or the pod is told to go.
 
     The block is cancelled like any task: its `finally` kills what it started.

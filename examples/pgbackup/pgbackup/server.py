@@ -7,7 +7,7 @@ gets into a history. The programs of Postgres read the same variables.
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -93,7 +93,7 @@ async def count(database: str) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def scratch_database(name: str, like: str) -> AsyncIterator[None]:
+async def scratch_database(name: str, like: str) -> AsyncGenerator[None]:
     """An empty database for the block, dropped however the block ends."""
     async with _connected("postgres") as connection:
         create = await connection.fetchval(_CREATE_LIKE, name, like)
@@ -129,7 +129,7 @@ async def _count(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, 
 
 
 @asynccontextmanager
-async def _connected(database: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def _connected(database: str) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
     connection = await asyncpg.connect(database=database, server_settings=_SETTINGS)
     try:
         yield connection

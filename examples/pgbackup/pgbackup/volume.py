@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,7 +60,7 @@ def unique(backup: str, database: str, suffix: str) -> Path:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path) -> Generator[Path]:
     """Give a temporary path to write to; it becomes `path` when all of it is on the disk."""
     partial = path.with_name(f"{_PARTIAL}{secrets.token_hex(4)}-{path.name}")
     try:

@@ -67,7 +67,7 @@ class Environment:
     def __init__(
         self, *definitions: Definition, paranoid: bool = True, seed: int | None = None
     ) -> None:
-        self._loop = VirtualLoop(dice=None if seed is None else random.Random(seed))  # noqa: S311
+        self._loop = VirtualLoop(dice=None if seed is None else random.Random(seed))  # noqa: S311  chance, not secrecy
         self._store = MemoryStore()
         self._mocks = Mocks()
         self._registry = Registry()
@@ -78,6 +78,7 @@ class Environment:
         self._resources = AsyncExitStack()
         self._provider: SqliteProvider | None = None
         self._looked_at: set[str] = set()
+        self._restarting = asyncio.Lock()
         self.faults = Faults()
         self.register(*definitions)
 
@@ -230,7 +231,7 @@ class Environment:
             self._resources.push_async_callback(self._kill)
             self._boot()
             watcher = asyncio.ensure_future(self._restart_after_crashes())
-            self._resources.callback(watcher.cancel)
+            self._resources.push_async_callback(self._stop_watching, watcher)
             self._is_stale = False
         elif self._is_stale:
             self._is_stale = False
@@ -248,9 +249,12 @@ class Environment:
             inline=True, poll=_SELDOM, lease=_LEASE, sessions_lease=_LEASE,
             sessions_idle=2 * _LEASE, tags=(UNTAGGED, *sorted(tags - {UNTAGGED})),
         )  # fmt: skip
+        executor = ActivityDispatcher(
+            provider, self._registry, activities, client=self._client_here
+        )
         self._tasks = [
             asyncio.ensure_future(TurnDispatcher(provider, self._registry, turns).run()),
-            asyncio.ensure_future(ActivityDispatcher(provider, self._registry, activities).run()),
+            asyncio.ensure_future(executor.run()),
         ]
 
     async def _kill(self) -> None:
@@ -260,14 +264,19 @@ class Environment:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _reboot(self) -> None:
-        await self._kill()
-        self._boot()
+        async with self._restarting:  # for a crash and for new definitions, but not at once
+            await self._kill()
+            self._boot()
 
     async def _restart_after_crashes(self) -> None:
         while True:
             await self.faults.crashed.wait()
             self.faults.crashed.clear()
             await self._reboot()
+
+    async def _stop_watching(self, watcher: asyncio.Task[None]) -> None:
+        async with self._restarting:  # who is about to die, dies first
+            watcher.cancel()
 
     async def _shut(self) -> None:
         await self._resources.aclose()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from perdure.replay.classes import UpdateMethod
 from perdure.replay.definitions import Activity, OrchestrationDef
 
 __all__ = ["reachable"]
@@ -28,10 +29,34 @@ def reachable(*definitions: Definition) -> list[Definition]:
         seen.add(id(value))
         if isinstance(value, _KINDS):
             found.append(value)
-            waiting.append(inspect.unwrap(value.fn))
+            plain = inspect.unwrap(value.fn)
+            waiting.append(plain)
+            waiting.extend(_methods(value.fn) if plain is not value.fn else ())
         elif isinstance(value, FunctionType):
             waiting.extend(_used(value))
+        elif type(value) in (dict, list, tuple):
+            waiting.extend(_held(value))
     return found
+
+
+def _held(table: Any) -> Iterator[Any]:
+    """Find what a table of definitions holds."""
+    for each in table.values() if hasattr(table, "values") else table:
+        if isinstance(each, _KINDS):
+            yield each
+
+
+def _methods(run: Any) -> Iterator[Any]:
+    """Find the methods of the class that an orchestration was made of."""
+    made_of = inspect.getclosurevars(run).nonlocals.get("cls")
+    if not isinstance(made_of, type):
+        return
+    for attribute in dir(made_of):
+        member = inspect.getattr_static(made_of, attribute)
+        if isinstance(member, UpdateMethod):
+            yield from (member.fn, member.check)
+        else:
+            yield member
 
 
 def _used(function: FunctionType) -> Iterator[Any]:

@@ -1,0 +1,36 @@
+"""What may go wrong, and what to do about each.
+
+Activities raise; the orchestration catches `ActivityError`, whose `failure` has the type, the
+message, details and the remote traceback. What is wrong with the system itself (no storage, no
+code, code that does not fit the history) never comes here: such a run waits, or is parked until it
+is mended.
+"""
+
+from perdure import ActivityError, ApplicationError, OrchestrationContext, activity, orchestration
+
+
+@activity
+def pay(card: str, cents: int) -> str:
+    if card == "empty":
+        raise ApplicationError(
+            "insufficient funds", details={"missing": cents - 100}, retryable=False, type="NoFunds"
+        )
+    if card == "torn":
+        raise ValueError("this is no card")
+    return f"paid {cents}"
+
+
+@orchestration
+async def checkout(ctx: OrchestrationContext, card: str, cents: int) -> str:
+    try:
+        return await pay(card, cents)
+    except ActivityError as error:
+        if error.failure is None:
+            raise
+        match error.failure.type:
+            case "NoFunds":
+                return f"come back with more: {error.failure.details}"
+            case "ValueError":
+                raise ApplicationError("the card reader must be looked at") from error
+            case _:
+                raise
