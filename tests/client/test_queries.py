@@ -25,7 +25,7 @@ def test_statuses_are_read_whatever_their_case() -> None:
     ("where", "named"),
     [
         ({"statuses": ["Done"]}, "There is no status 'Done'; one of Pending, Running"),
-        ({"created_after": datetime(2026, 1, 1)}, "created_after=2026-01-01.* no time zone"),  # noqa: DTZ001
+        ({"created_after": datetime(2026, 1, 1)}, "created_after=2026-01-01.* no time zone"),  # noqa: DTZ001  as a caller forgets it
         ({"attributes": {"tags": ["a"]}}, "Attribute 'tags' is a list"),
     ],
 )
