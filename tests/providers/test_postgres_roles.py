@@ -11,7 +11,7 @@ import pytest
 from perdure.errors import ProviderError
 from perdure.model.ids import UNTAGGED, ExecutorId, InstanceId, JsonText, LeaseToken, OperationId
 from perdure.model.records import RecordKind
-from perdure.providers.administering import Limit
+from perdure.providers.administering import Answer, Limit, Prune, Question, Retire
 from perdure.providers.postgres import PostgresProvider, migrate
 from perdure.providers.reading import ExecutorInfo, ListInstances, Role
 from perdure.providers.work import (
@@ -193,23 +193,44 @@ VERBS: dict[str, Verb] = {
     "set_limits": lambda p: p.set_limits([Limit("k", concurrency=1)]),
     "drop_limits": lambda p: p.drop_limits(["k"]),
     "read_limits": lambda p: p.read_limits(),
+    "read_keys": lambda p: p.read_keys([A]),
+    "ask": lambda p: p.ask([Question("q", A, "h", JsonText("{}"), LEASE)]),
+    "fetch_questions": lambda p: p.fetch_questions(ExecutorId(1), [CodeId("n", "1")], 1, LEASE),
+    "answer": lambda p: p.answer([Answer("q", JsonText("1"))]),
+    "read_answers": lambda p: p.read_answers(A, ["q"]),
+    "count_instances": lambda p: p.count_instances(ListInstances()),
+    "read_executions": lambda p: p.read_executions(A),
+    "read_sizes": lambda p: p.read_sizes([A]),
+    "read_totals": lambda p: p.read_totals(),
+    "retire": lambda p: p.retire(Retire(1)),
+    "prune": lambda p: p.prune([Prune(A)]),
+    "delete_instances": lambda p: p.delete_instances([A]),
+    "sweep": lambda p: p.sweep(),
 }
+MEASURING = {"read_executions", "read_sizes", "read_totals"}
+DELETING = {"retire", "prune", "delete_instances", "sweep"}
 
 DENIED = {
     "executor": {
         *("fetch_turns", "commit_turns", "read_history", "read_instances", "list_instances"),
         *("control", "read_changes", "set_limits", "drop_limits", "read_limits"),
+        *("read_keys", "ask", "fetch_questions", "answer", "read_answers", "count_instances"),
+        *MEASURING,
+        *DELETING,
     },
     "replay": {
         *("fetch_activities", "read_instances", "list_instances", "control", "enqueue"),
         *("read_changes", "finish_activities", "renew_activities", "record_progress"),
         *("abandon_activities", "renew_sessions", "release_sessions", "set_limits"),
-        *("drop_limits", "read_limits"),
+        *("drop_limits", "read_limits", "ask", "read_answers", "count_instances"),
+        *MEASURING,
+        *DELETING,
     },
     # With the lease of an activity, which nobody can guess, it may be finished from outside.
     "client": {
         *("fetch_turns", "commit_turns", "fetch_activities", "abandon_activities"),
         *("renew_sessions", "release_sessions", "set_limits", "drop_limits"),
+        *("fetch_questions", "answer", *DELETING),
     },
     "stranger": set(VERBS),
     "admin": set(),

@@ -34,10 +34,11 @@ declare
     'perdure_client enqueue_event_v1', 'perdure_client cancel_instance_v1',
     'perdure_executor start_orchestration_v1', 'perdure_executor raise_event_v1',
     'perdure_executor enqueue_event_v1', 'perdure_executor cancel_instance_v1',
+    'perdure_client read_executions_v1', 'perdure_client read_sizes_v1',
+    'perdure_client read_totals_v1',
     'perdure_client read_keys_v1', 'perdure_client ask_v1', 'perdure_client read_answers_v1',
     'perdure_admin set_limits_v1', 'perdure_admin drop_limits_v1',
-    'perdure_admin allow_tags_v1', 'perdure_admin sweep_v1', 'perdure_admin read_executions_v1',
-    'perdure_admin read_sizes_v1', 'perdure_admin read_totals_v1',
+    'perdure_admin allow_tags_v1', 'perdure_admin sweep_v1',
     'perdure_admin delete_instances_v1', 'perdure_admin retire_v1', 'perdure_admin prune_v1',
     'perdure_admin bring_in_v1'
   ];
