@@ -134,6 +134,11 @@ async def _wide(stage: Stage, n: int) -> Sample:
     return Sample(n=n, seconds=time.perf_counter() - began)
 
 
+_HISTORIES = (10, 1_000, 10_000)
+_WINDOW = 200
+"""Steps over which the cost at one length of history is taken."""
+
+
 async def _chain(stage: Stage, n: int) -> Sample:
     """W4: one instance with `n` activities in sequence; the tenths are by the database's clock."""
     began = time.perf_counter()
@@ -150,8 +155,18 @@ async def _chain(stage: Stage, n: int) -> Sample:
             "step_ms": round(seconds * 1000 / n, 3),
             "first_tenth_step_ms": _step_ms(done[: tenth + 1]),
             "last_tenth_step_ms": _step_ms(done[-tenth - 1 :]),
+            **_by_history(done),
         },
     )
+
+
+def _by_history(done: Sequence[datetime]) -> dict[str, float]:
+    """Say what a step took where the history had so many records; each step adds two."""
+    return {
+        f"step_ms_at_{records}_records": _step_ms(done[records // 2 : records // 2 + _WINDOW])
+        for records in _HISTORIES
+        if len(done) >= records // 2 + _WINDOW
+    }
 
 
 def _step_ms(moments: Sequence[datetime]) -> float:
