@@ -169,6 +169,13 @@ async def test_who_may_send_may_do_so_from_sql(logins: Logins, group: str) -> No
             await sent
 
 
+async def test_nobody_outside_sends_in_an_instances_name(logins: Logins) -> None:
+    message = "(null, 'x', 1, null, '{}', null, 1, 'n', null, '', null, false, 0, null, null, 'a')"
+    call = f"select perdure.enqueue_v1(array[row{message}::perdure.message_v1], '1 day', 10)"
+    with pytest.raises(asyncpg.InvalidParameterValueError):
+        await logins.execute(call, logins.url("client"))
+
+
 type Verb = Callable[[PostgresProvider], Awaitable[object]]
 
 VERBS: dict[str, Verb] = {
