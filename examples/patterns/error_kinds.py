@@ -29,7 +29,7 @@ async def checkout(ctx: OrchestrationContext, card: str, cents: int) -> str:
             raise
         match error.failure.type:
             case "NoFunds":
-                return f"come back with more: {error.failure.details}"
+                return "come back with another card"
             case "ValueError":
                 raise ApplicationError("the card reader must be looked at") from error
             case _:

@@ -169,6 +169,9 @@ class TurnDispatcher:
             if self._committing is not None:
                 self._committing.cancel()
             self._cache.clear()
+            for turn in self._leased.values():
+                if turn.live is not None:  # its commit was cut off, if we were cancelled
+                    self._cache.drop(turn.live)
             await self._thread.run(self._close_dropped)
             self._thread.close()
             self._life.end()
