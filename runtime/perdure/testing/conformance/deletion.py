@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from perdure.model.ids import InstanceId, JsonText, OperationId
+from perdure.model.options import ActivityOptions
 from perdure.model.records import Ending, Outcome, ParentClose, ParentLink, RecordKind
 from perdure.providers.administering import (
     Deleted,
     DeleteOutcome,
+    Limit,
     Prune,
     Pruned,
     Retire,
@@ -551,3 +554,21 @@ async def keys_go_with_the_instance_and_its_children(w: World) -> None:
     await w.advance_turn(keys=keys)
     await delete(w, "a", force=True)
     assert [await w.keys(each) for each in ("a", "a.child", "b")] == [{}, {}, {"k": "1"}]
+
+
+@check()
+async def deleting_and_terminating_free_what_limits_counted(w: World) -> None:
+    await w.provider.set_limits([Limit("key", concurrency=1)])
+    options = ActivityOptions(limit="key")
+    for name in "abc":
+        new = replace(w.activity(), options=options)
+        await w.scheduled(name, new)
+    await w.turns()  # whoever fetches admits
+    assert [each.instance for each in await w.work()] == ["a"]
+    await delete(w, "a", force=True)
+    assert [each.instance for each in await w.work()] == ["b"]
+    await w.provider.control([Control(InstanceId("b"), ControlVerb.TERMINATE)])
+    await delete(w, "b")
+    assert [each.instance for each in await w.work()] == ["c"]
+    (state,) = await w.provider.read_limits()
+    assert (state.running, state.waiting) == (1, 0)
