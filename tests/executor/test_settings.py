@@ -114,7 +114,7 @@ def test_the_password_is_never_shown() -> None:
         ("PERDURE_LOG_FORMAT", "xml", "PERDURE_LOG_FORMAT is 'xml'; expected json or text"),
         ("PERDURE_UNTAGGED", "maybe", "PERDURE_UNTAGGED is 'maybe'"),
         ("PERDURE_UNTAGGED", "false", "would take no activity"),
-        ("PERDURE_TAGS", "x" * 64, "64 bytes; 63 are allowed"),
+        ("PERDURE_TAGS", "x" * 64, "64 bytes of UTF-8; it needs 1 to 63"),
         ("PERDURE_DATABASE_URL", "", "set PERDURE_DATABASE_URL"),
         ("PERDURE_ON_LOAD_ERROR", "panic", "expected exit or wait"),
         ("PERDURE_SESSIONS_LIMIT", "-1", "PERDURE_SESSIONS_LIMIT is -1; expected a whole number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -43,6 +44,16 @@ class TurnSettings:
     strictness: Strictness = WATCHFUL
     """A call that a replay cannot repeat is worth a warning, once; the run may well go on."""
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ConfigurationError: it names the setting.
+        """
+        _check(self, longer_than_nothing=("lease", "poll", "slice", "turn_longest"))
+        counts = ("turns_per_fetch_max", "attempts_max", "history_records_max", "reloads_at_once")
+        _check(self, at_least_one=counts)
+
 
 @dataclass(frozen=True, slots=True)
 class ActivitySettings:
@@ -77,8 +88,14 @@ class ActivitySettings:
         """Refuse what cannot work.
 
         Raises:
-            ConfigurationError: a session in use would look idle.
+            ConfigurationError: it names the setting; or a session in use would look idle.
         """
+        times = ("lease", "poll", "progress", "sessions_lease", "sessions_idle")
+        _check(self, longer_than_nothing=times, at_least_one=("slots",))
+        if isinstance(self.tags, str):  # its letters would be taken for tags
+            raise ConfigurationError(
+                f"ActivitySettings.tags is {self.tags!r}; expected a tuple, as in ({self.tags!r},)"
+            )
         longest = max(self.sessions_lease, self.lease)
         if self.sessions_idle <= longest:
             raise ConfigurationError(
@@ -86,4 +103,26 @@ class ActivitySettings:
                 f"{self.sessions_idle.total_seconds():g} s; it must be longer than the leases of "
                 f"sessions and activities, the longer of which is {longest.total_seconds():g} s: "
                 "else a session would look idle while it is used"
+            )
+
+
+def _check(
+    settings: object,
+    *,
+    longer_than_nothing: Sequence[str] = (),
+    at_least_one: Sequence[str] = (),
+) -> None:
+    """Refuse times that are over at once, and counts of nothing."""
+    for name in longer_than_nothing:
+        time: timedelta = getattr(settings, name)
+        if time <= timedelta(0):
+            raise ConfigurationError(
+                f"{type(settings).__name__}.{name} is {time.total_seconds():g} s; it must be more "
+                "than 0"
+            )
+    for name in at_least_one:
+        count: int = getattr(settings, name)
+        if count < 1:
+            raise ConfigurationError(
+                f"{type(settings).__name__}.{name} is {count}; it must be at least 1"
             )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from perdure.dispatch import ActivitySettings, TurnSettings
 from perdure.errors import ConfigurationError
-from perdure.model.ids import TAG_BYTES_MAX, UNTAGGED
+from perdure.model.ids import TAG_BYTES_MAX, UNTAGGED, fault_of, short
 from perdure.model.strictness import OnNondeterminism, Strictness, TripwirePolicy
 
 __all__ = ["ExecutorSettings", "OnLoadError", "ProcessSettings", "ReplayerSettings"]
@@ -183,10 +183,9 @@ def _tags(env: Mapping[str, str]) -> tuple[str, ...]:
     text = env.get("PERDURE_TAGS", "")
     tags = [tag.strip() for tag in text.split(",") if tag.strip()]
     for tag in tags:
-        if len(tag.encode()) > TAG_BYTES_MAX:
+        if fault := fault_of(tag, TAG_BYTES_MAX):
             raise ConfigurationError(
-                f"PERDURE_TAGS has the tag {tag!r} of {len(tag.encode())} bytes; "
-                f"{TAG_BYTES_MAX} are allowed"
+                f"PERDURE_TAGS has the tag {short(tag)}, which cannot be: it {fault}"
             )
     if _flag(env, "PERDURE_UNTAGGED", default=not tags):
         tags.append(UNTAGGED)

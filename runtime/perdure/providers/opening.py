@@ -68,6 +68,11 @@ def open_provider(
     Raises:
         ConfigurationError: The URL can name no storage.
     """
+    if not url:
+        raise ConfigurationError(
+            "no database is named: expected postgresql://user:password@host:port/database, "
+            "sqlite:///FILE, or sqlite:// for memory"
+        )
     if is_sqlite(url):
         from perdure.providers.sqlite import MemoryStore, SqliteProvider  # noqa: PLC0415  as said above
 

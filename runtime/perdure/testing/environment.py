@@ -49,6 +49,7 @@ _LEASE = timedelta(minutes=30)
 _LOOKS = (0.01, 1.0, 60.0, 3600.0, 86400.0)
 """Seconds between looks whether anything can still happen; the last over and over."""
 _LONGEST = timedelta(days=3660)
+_PARTS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds")
 
 
 class RunParkedError(AssertionError):
@@ -85,7 +86,17 @@ class Environment:
     # ------------------------------------------------------------------ what runs
 
     def register(self, *definitions: Definition) -> None:
-        """Add definitions, and what they reach by name."""
+        """Add definitions, and what they reach by name.
+
+        Raises:
+            TypeError: one of them is none.
+        """
+        for each in definitions:
+            if not isinstance(each, Activity | OrchestrationDef):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(
+                    f"activities and orchestrations are registered, not {each!r}: decorate it "
+                    "with @activity or @orchestration"
+                )
         fresh = [each for each in reachable(*definitions) if id(each) not in self._known]
         for each in fresh:
             self._known.add(id(each))
@@ -104,6 +115,16 @@ class Environment:
         A later mock comes before an earlier one, for `times` calls or for all. Raises like
         `Mocks.add`.
         """
+        if not isinstance(activity, Activity):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"activities are mocked, not {activity!r}: decorate it with @activity, or mock "
+                "the activities that it calls"
+            )
+        if unknown := sorted(does.keys() - {"returns", "raises", "by"}):
+            raise TypeError(
+                f"A mock of activity {activity.name!r} has no {unknown[0]}=; it has returns=, "
+                "raises=, by= and times="
+            )
         self.register(activity)
         self._mocks.add(activity, times=times, **does)
 
@@ -119,8 +140,18 @@ class Environment:
         return self._loop.clock()
 
     async def advance(self, by: timedelta | None = None, **parts: float) -> None:
-        """Let time pass: a `timedelta`, or its parts (`hours=25`)."""
-        await self.do(asyncio.sleep((by or timedelta(**parts)).total_seconds()))
+        """Let time pass: a `timedelta`, or its parts (`hours=25`).
+
+        Raises:
+            ValueError: it would go back.
+            TypeError: there is no such part.
+        """
+        if unknown := sorted(parts.keys() - set(_PARTS)):
+            raise TypeError(f"time has no {unknown[0]!r}; give {', '.join(_PARTS)}, or a timedelta")
+        span = by or timedelta(**parts)
+        if span < timedelta(0):
+            raise ValueError(f"time cannot pass by {span}: it only goes on")
+        await self.do(asyncio.sleep(span.total_seconds()))
 
     async def advance_to_next(self) -> datetime:
         """Let time pass until the next timer of any run has fired; return when that is.
@@ -184,7 +215,12 @@ class Environment:
             writes: 1 is the next one.
             applied: True: storage has done it, but they die before they know; False: they die
                 before storage has.
+
+        Raises:
+            ValueError: no write is that one.
         """
+        if writes < 1:
+            raise ValueError(f"crash_after({writes}): 1 is the next write; there is none before it")
         self.faults.crash = CrashPoint(self.faults.writes + writes, applied)
 
     def duplicate_delivery(self) -> None:

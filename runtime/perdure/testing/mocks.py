@@ -52,6 +52,11 @@ class Mocks:
                 take the activity's parameters.
             PayloadError: `returns` is nothing that the activity could return.
         """
+        if times is not None and times < 1:
+            raise ValueError(
+                f"A mock of activity {activity.name!r} for {times} calls would never be used; give "
+                "times= at least 1, or leave it out for all"
+            )
         if sum((returns is not _NOTHING, raises is not None, by is not None)) != 1:
             raise TypeError(
                 f"A mock of activity {activity.name!r} needs exactly one of returns=, raises= and "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from perdure.providers.postgres.calls import Calls
 from perdure.providers.postgres.connections import Connections, Target
 from perdure.providers.postgres.listen import HintBoard, News
-from perdure.providers.postgres.urls import check_url
+from perdure.providers.postgres.urls import check_schema, check_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -37,6 +37,7 @@ class Base:
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         check_url(url)
+        check_schema(schema)
         target = Target(
             url, application_name=application_name, call_seconds=call_seconds, prepare=prepare
         )

@@ -32,6 +32,7 @@ from perdure.errors import ConfigurationError
 from perdure.providers.postgres.calls import quote_identifier
 from perdure.providers.postgres.catalogs import read_catalog
 from perdure.providers.postgres.errors import translate
+from perdure.providers.postgres.urls import check_schema, check_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,6 +136,7 @@ async def migrate(url: str, *, schema: str = "perdure", roles: bool = True) -> M
         ConfigurationError: The schema is newer than this release, or the server is too old.
         ProviderError: Postgres failed; nothing has changed.
     """
+    check_schema(schema)
     connection = await _connect(url)
     try:
         for _ in range(_TRIES_MAX - 1):
@@ -157,6 +159,7 @@ async def check(url: str, *, schema: str = "perdure") -> SchemaDrift:
     Needs a login that may create a schema in the database.
     """
     query = _script("catalog.sql").text
+    check_schema(schema)
     connection = await _connect(url)
     try:
         transaction = connection.transaction()
@@ -188,6 +191,7 @@ async def check(url: str, *, schema: str = "perdure") -> SchemaDrift:
 
 async def status(url: str, *, schema: str = "perdure") -> SchemaStatus:
     """Compare a schema with what this release wants; changes nothing."""
+    check_schema(schema)
     connection = await _connect(url)
     try:
         async with connection.transaction(readonly=True):
@@ -213,6 +217,7 @@ async def status(url: str, *, schema: str = "perdure") -> SchemaStatus:
 
 async def _connect(url: str) -> Connection:
     try:
+        check_url(url)
         connection: Connection = await asyncpg.connect(url, statement_cache_size=0)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise translate("connect", error) from error

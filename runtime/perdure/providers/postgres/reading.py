@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from perdure.errors import ProviderError
+from perdure.errors import CallerError
 from perdure.model.ids import ExecutorId, InstanceId, OperationId
 from perdure.model.records import KeyValue
 from perdure.providers.postgres.base import Base
@@ -158,10 +158,8 @@ def _read_cursor(cursor: str | None) -> tuple[datetime | None, str | None]:
     try:
         return datetime.fromisoformat(created), instance
     except ValueError:
-        raise ProviderError(
-            "list_instances",
-            f"{cursor!r} is no cursor: pass `InstancePage.next` of the page before",
-            retryable=False,
+        raise CallerError(
+            f"{cursor!r} is no cursor: pass `InstancePage.next` of the page before"
         ) from None
 
 
