@@ -115,3 +115,11 @@ async def served(database: str, shop: Path) -> AsyncIterator[str]:
         code = tuple(CodeId(name, version) for name, version in app.registry.code())
         await provider.announce(ExecutorInfo(ExecutorId(1), Role.REPLAY, "here", "", code=code))
         yield database
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A file of SQLite, named in the environment; nobody runs what is in it."""
+    url = f"sqlite:///{tmp_path}/perdure.db"
+    monkeypatch.setenv("PERDURE_DATABASE_URL", url)
+    return url

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import secrets
 import signal
 import sys
 from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 import yaml
 
@@ -330,3 +332,50 @@ async def test_a_saved_history_is_replayed_without_a_database(
     assert re.search(r"^p1 +\d+ +agrees$", ended.out, re.MULTILINE)
     saved.write_text("{}")
     assert (await cli("replay", "shop.py", "-f", str(saved))).code == ExitCode.USAGE
+
+
+async def test_tags_are_granted_to_roles(cli: Cli, database_url: str) -> None:
+    role = f"role_{secrets.token_hex(6)}"
+    there = ("--database-url", database_url)
+    connection = await asyncpg.connect(database_url)
+    try:
+        await cli("db", "migrate", *there)
+        await connection.execute(f"create role {role}")
+        granted = await cli("db", "grant-tag", role, "gpu", "cpu", "--untagged", *there)
+        assert (granted.code, granted.out) == (
+            ExitCode.OK,
+            f"{role}: may take gpu, cpu, (untagged)\n",
+        )
+        read = "select tag from perdure.tag_grant where role = $1::text::name order by tag"
+        assert [row["tag"] for row in await connection.fetch(read, role)] == ["", "cpu", "gpu"]
+        taken = await cli("db", "grant-tag", role, "--none", *there)
+        assert taken.out == f"{role}: may take nothing\n"
+        assert await connection.fetch(read, role) == []
+        for words in ((role,), (role, "gpu", "--none"), (role, "a,b"), ("nobody_there", "gpu")):
+            assert (await cli("db", "grant-tag", *words, *there)).code == ExitCode.USAGE
+        assert (
+            await cli("db", "grant-tag", role, "gpu", "--database-url", "sqlite://")
+        ).code == ExitCode.USAGE
+    finally:
+        await connection.execute(f"drop role if exists {role}")
+        await connection.close()
+
+
+@pytest.mark.usefixtures("database", "shop")
+async def test_many_are_steered_and_removed_on_postgres(cli: Cli, tmp_path: Path) -> None:
+    for instance in ("w1", "w2"):
+        words = ("--attribute", "team=red", "--limit", "gpu", "--instance-id", instance)
+        assert (await cli("start", "wait", *words)).code == ExitCode.OK
+    assert (await cli("limit", "set", "gpu", "--concurrency", "1")).code == ExitCode.OK
+    assert json.loads((await cli("stats", "-o", "json")).out)["instances"] == {"Pending": 2}
+    chosen = ("--attribute", "team=red", "--yes")
+    assert (await cli("suspend", *chosen)).out == "2 instances suspended\n"
+    assert (await cli("terminate", *chosen)).out == "2 instances terminated\n"
+    saved = str(tmp_path / "saved.jsonl")
+    assert (await cli("export", "--all", "-f", saved)).code == ExitCode.OK
+    assert (await cli("delete", "--all", "--yes")).out == "2 instances deleted\n"
+    assert (await cli("import", saved)).out == "Instances: 2 imported\n"
+    assert (await cli("rerun", "w1", "--id", "w3")).out == "w3\n"
+    retired = await cli("retire", "--older-than", "0s", "--yes")
+    assert retired.out.startswith("2 trees deleted: 2 instances, ")
+    assert json.loads((await cli("get", "w3", "-o", "json")).out)["attributes"] == {"team": "red"}

@@ -12,9 +12,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 
+from perdure.cli.commands import COMMANDS, program
 from perdure.cli.exits import ClusterError, ExitCode
-from perdure.cli.kubectl import run_in_cluster
+from perdure.cli.kubectl import FLAGS_WITHOUT_VALUE, LOCAL, run_in_cluster
 from perdure.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -122,6 +124,47 @@ def test_several_objects_are_resolved_and_ids_left_as_they_are(cluster: _Cluster
     asked = next(call for call in cluster.calls if "orchestrations.perdure.dev" in call)
     assert "ns/x/1" not in asked
     assert cluster.calls[-1][-7:] == ["perdure", "cancel", "i-a", "ns/x/1", "i-b", "--reason", "a"]
+
+
+def test_values_of_options_are_no_names_of_objects(cluster: _Cluster) -> None:
+    cluster.pods(_pod("replay-1", "replayer"))
+    items = [{"metadata": {"name": n}, "status": {"instanceId": f"i-{n}"}} for n in ("a", "b")]
+    cluster.objects({"items": items})
+    for words, sent in (
+        (("cancel", "--name", "a", "--yes"), ("cancel", "--name", "a", "--yes")),
+        (("delete", "--force", "a", "--name=b"), ("delete", "--force", "i-a", "--name=b")),
+        (("kv", "get", "a", "b"), ("kv", "get", "i-a", "b")),
+        (("update", "a", "b", "--update-id", "a"), ("update", "i-a", "b", "--update-id", "a")),
+    ):
+        run_in_cluster(words)
+        assert cluster.calls[-1][-len(sent) :] == [*sent]
+
+
+def test_the_flags_without_a_value_are_known() -> None:
+    found = set[str]()
+    for one in COMMANDS:
+        if one.name.split()[0] not in LOCAL:
+            command = typer.main.get_command(program([one.name.split()[0]]))
+            for word in one.name.split():
+                command = command.commands[word]  # type: ignore[attr-defined]  # a group
+            for option in command.params:
+                if getattr(option, "is_flag", False):
+                    found |= {*option.opts, *option.secondary_opts}
+    assert found | {"--debug", "--help", "-h"} == FLAGS_WITHOUT_VALUE
+
+
+def test_archives_go_through_the_streams(cluster: _Cluster, tmp_path: Path) -> None:
+    cluster.pods(_pod("replay-1", "replayer"))
+    (tmp_path / "exec").write_text("a line\n")
+    saved = tmp_path / "saved.jsonl"
+    assert run_in_cluster(["export", "order-17", "-f", str(saved)]) == ExitCode.OK
+    assert saved.read_text() == "a line\n"
+    assert cluster.calls[-1][-3:] == ["perdure", "export", "order-17"]
+    run_in_cluster(["import", "-o", "json", str(saved)])
+    assert cluster.calls[-1][-5:] == ["perdure", "import", "-o", "json", "-"]
+    assert "-i" in cluster.calls[-1]
+    with pytest.raises(ConfigurationError, match="cannot be opened"):
+        run_in_cluster(["import", str(tmp_path / "nowhere")])
 
 
 def test_flags_of_kubectl_reach_every_call(cluster: _Cluster) -> None:

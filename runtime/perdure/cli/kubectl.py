@@ -25,7 +25,7 @@ from typing import IO, Any
 from perdure.cli.exits import ClusterError, ExitCode
 from perdure.errors import ConfigurationError
 
-__all__ = ["PLUGIN_NAMES", "run_in_cluster"]
+__all__ = ["FLAGS_WITHOUT_VALUE", "LOCAL", "PLUGIN_NAMES", "run_in_cluster"]
 
 PLUGIN_NAMES = ("kubectl-perdure", "kubectl_perdure")
 
@@ -54,7 +54,7 @@ _COMPONENTS = ("replayer", "operator")
 _SELECTOR = "app.kubernetes.io/name=perdure"
 _COMPONENT_LABEL = "app.kubernetes.io/component"
 _ARCHIVES = {"export", "import"}
-_LOCAL = {"run", "check", "replay", "bench", "executor", "replayer"}
+LOCAL = {"run", "check", "replay", "bench", "executor", "replayer"}
 _OF_AN_INSTANCE = {"get", "history", "tree", "watch", "result", "query", "update", "rerun"}
 _OF_INSTANCES = {"cancel", "terminate", "suspend", "resume", "delete", "prune", "export"}
 _GROUPS_OF_AN_INSTANCE = {"event", "kv"}
@@ -113,7 +113,7 @@ def run_in_cluster(words: Sequence[str]) -> int:
     if verb is None:
         sys.stdout.write(_HELP)
         return ExitCode.OK
-    if verb in _LOCAL:
+    if verb in LOCAL:
         raise ConfigurationError(
             f"`{verb}` runs where you are, not in the cluster: perdure {' '.join(command)}"
         )
