@@ -47,6 +47,11 @@ class MemoryStore:
         self._open: Transaction | None = None
         self._waiting: list[asyncio.Future[None]] = []
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """What holds the tables: for a simulation, which looks at them past the verbs."""
+        return self._connection
+
     async def open(self) -> None:
         """Nothing is to be opened."""
 

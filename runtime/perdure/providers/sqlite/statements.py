@@ -6,10 +6,11 @@ from importlib import resources
 
 __all__ = ["schema_script", "statements"]
 
+_HERE = "perdure.providers.sqlite"
 _MARK = "-- name: "
 
 
-def statements(file: str, package: str = __package__) -> dict[str, str]:
+def statements(file: str, package: str = _HERE) -> dict[str, str]:
     """Read the statements of one file, by name."""
     found: dict[str, str] = {}
     for part in _read(file, package).split(_MARK)[1:]:
@@ -20,7 +21,7 @@ def statements(file: str, package: str = __package__) -> dict[str, str]:
 
 def schema_script() -> str:
     """Read the script that makes all tables."""
-    return _read("schema", __package__)
+    return _read("schema", _HERE)
 
 
 def _read(file: str, package: str) -> str:

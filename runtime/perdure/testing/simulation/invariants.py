@@ -30,7 +30,7 @@ _ANSWERS = {
     RecordKind.CHILD_COMPLETED, RecordKind.CHILD_FAILED, RecordKind.KEY_READ,
 }  # fmt: skip
 
-_SQL = statements("invariants", __package__)
+_SQL = statements("invariants", "perdure.testing.simulation")
 _FINGERPRINT = ("live_row", "count_records", "wanted_activities", "count_timers", "status")
 
 
@@ -89,7 +89,9 @@ class Invariants:
         """Note what a call may not change; to be checked after it."""
         match verb:
             case "commit_turns":
-                leases = [(each.instance, None, each.token) for each in args[0]]
+                leases: list[tuple[str, str | None, int]] = [
+                    (each.instance, None, each.token) for each in args[0]
+                ]
             case "finish_activities":
                 leases = [
                     (each.lease.instance, each.lease.operation, each.lease.token)
@@ -97,7 +99,7 @@ class Invariants:
                 ]
             case _:
                 return []
-        entitled = {instance for instance, *lease in leases if self._is_held(instance, *lease)}
+        entitled = {each[0] for each in leases if self._is_held(*each)}
         return [
             Fenced(self, verb, instance)
             for instance in dict.fromkeys(each[0] for each in leases)

@@ -7,7 +7,7 @@ stops for a while in the midst of a call and goes on as if nothing had been.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -119,7 +119,7 @@ class Mischief:
                 yield hint
 
     @asynccontextmanager
-    async def transaction(self, lease: Any) -> AsyncIterator[Any]:
+    async def transaction(self, lease: Any) -> AsyncGenerator[Any]:
         """Stand still before some of them, and lose the answer to some commits."""
         if self._dice.random() < self._odds.late:
             self.stand_still(self._dice.choice([1.0, 20.0]))

@@ -26,7 +26,7 @@ from perdure.testing.simulation.invariants import Violation
 from perdure.testing.simulation.world import simulate
 
 WORLDS = 1000
-_BUSY = statements("invariants", __package__)["busy"]
+_BUSY = statements("invariants", "perdure.testing.simulation")["busy"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,10 @@ def _busy_parents_hear_nothing() -> Generator[None]:
 
 
 def _reversed_unread() -> Any:
-    return patch.object(inbox, "_order", lambda item: -item[0])
+    def newest_first(item: tuple[int, object]) -> int:
+        return -item[0]
+
+    return patch.object(inbox, "_order", newest_first)
 
 
 @contextmanager

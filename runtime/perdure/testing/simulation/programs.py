@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["PROGRAMS", "REGISTRY", "Plan", "draw_plan"]
 
 RETRY = Retry(max_attempts=50, initial=timedelta(seconds=1), longest=timedelta(seconds=5))
-LEDGER = statements("ledger", __package__)
+LEDGER = statements("ledger", "perdure.testing.simulation")
 
 
 @activity(name="sim.add")
@@ -62,7 +62,7 @@ async def slow(ctx: ActivityContext, seconds: float) -> str:
 @activity(name="sim.enter", transactional=True, retry=RETRY)
 async def enter(ctx: ActivityContext, entry: str) -> str:
     """Write into a ledger, together with the result."""
-    connection = cast("Any", ctx.connection)
+    connection = ctx.connection
     connection.execute(LEDGER["enter"], (entry,))
     await asyncio.sleep(0)
     return entry

@@ -42,7 +42,7 @@ _ACTIVITIES = ActivitySettings(
 _HORIZON = 3600.0
 """Seconds of calm after which every run must have ended."""
 
-_SQL = statements("invariants", __package__)
+_SQL = statements("invariants", "perdure.testing.simulation")
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class World:
         self.dice = random.Random(seed)  # noqa: S311  chance, not secrecy
         self.loop = VirtualLoop(dice=random.Random(self.dice.random()))  # noqa: S311  as above
         self.store = MemoryStore()
-        connection = self.store._connection  # noqa: SLF001  what it holds is what is checked
+        connection = self.store.connection
         connection.execute(LEDGER["make"])
         self.connection = connection
         self.invariants = Invariants(connection, self.loop.clock)
@@ -112,8 +112,8 @@ class World:
         for _ in range(self.dice.randint(1, 3)):
             self.processes.append(_Process(self._make_executor))
         for process in self.processes:
-            self._start(process)
-        provider, _ = self._provider()
+            await self._start(process)
+        provider, _ = await self._provider()
         client = Client(
             provider, patience=timedelta(hours=10), poll=timedelta(seconds=5),
             dice=random.Random(self.dice.random()),  # noqa: S311  chance, not secrecy
@@ -147,9 +147,9 @@ class World:
 
     # ------------------------------------------------------------------ processes
 
-    def _provider(self) -> tuple[Any, Mischief]:
+    async def _provider(self) -> tuple[Any, Mischief]:
         inner = SqliteProvider(self.store, clock=self.loop.clock)
-        inner._is_closed = False  # noqa: SLF001  memory needs no opening
+        await inner.__aenter__()
         return Mischief.around(inner, self.odds, self.dice, self.invariants)
 
     def _make_replayer(self, provider: Any) -> TurnDispatcher:
@@ -164,11 +164,11 @@ class World:
             executor=ExecutorId(self.dice.getrandbits(62)),
         )  # fmt: skip
 
-    def _start(self, process: _Process) -> None:
-        provider, process.mischief = self._provider()
+    async def _start(self, process: _Process) -> None:
+        provider, process.mischief = await self._provider()
         dispatcher = process.make(provider)
-        process.task = asyncio.ensure_future(dispatcher.run())
-        process.task.add_done_callback(self._on_end)
+        task = process.task = asyncio.ensure_future(dispatcher.run())
+        task.add_done_callback(self._on_end)
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         if self._is_over or task.cancelled():
@@ -193,7 +193,7 @@ class World:
                 case 0 | 1:
                     await self._kill(process)
                     await asyncio.sleep(dice.choice([0.0, 1.0, 12.0]))
-                    self._start(process)
+                    await self._start(process)
                 case 2 if process.mischief is not None:
                     process.mischief.stand_still(dice.choice([1.0, 12.0, 40.0]))
                 case 3:
