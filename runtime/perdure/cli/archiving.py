@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Annotated
@@ -86,7 +86,7 @@ async def _matching(client: Client, where: Where) -> AsyncIterator[str]:
 
 
 @contextmanager
-def _written(file: Path | None) -> Iterator[IO[str]]:
+def _written(file: Path | None) -> Generator[IO[str]]:
     """Open where to write; a file appears whole or not at all."""
     if file is None:
         yield sys.stdout

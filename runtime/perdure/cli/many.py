@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -118,7 +118,7 @@ def agreed(question: str, *, is_sure: bool) -> bool:
 
 
 @contextmanager
-def progress(verb: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(verb: str, total: int) -> Generator[Callable[[int], None]]:
     """Show how far it is, where somebody looks."""
     console = notes_console()
     with console.status(f"0 of {total} {verb}") as shown:

@@ -30,7 +30,7 @@ async def allow_tags(url: str, role: str, tags: Sequence[str], *, schema: str = 
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise translate("connect", error) from error
     try:
-        if not await connection.fetchval("select 1 from pg_roles where rolname = $1", role):
+        if not await connection.fetchval("select to_regrole(quote_ident($1))", role):
             raise ConfigurationError(f"There is no role {role!r} in this database server")
         async with connection.transaction():
             await connection.execute(
