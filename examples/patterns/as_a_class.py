@@ -1,4 +1,4 @@
-"""The same kind of thing with its state in an object.
+"""A run that is asked and told, with its state in an object.
 
 Use a class where there is much state and many ways to reach it. One object is made for each
 execution; a replay makes another and leads it through the same calls.

@@ -1,9 +1,8 @@
 """What may go wrong, and what to do about each.
 
-Activities raise; the orchestration catches `ActivityError`, whose `failure` has the type, the
-message, details and the remote traceback. What is wrong with the system itself (no storage, no
-code, code that does not fit the history) never comes here: such a run waits, or is parked until it
-is mended.
+Use `ActivityError` to catch what an activity raised: its `failure` has the type, the message,
+details and the remote traceback. What is wrong with the system itself (no storage, no code, code
+that does not fit the history) never comes here: such a run waits, or is parked until it is mended.
 """
 
 from perdure import ActivityError, ApplicationError, OrchestrationContext, activity, orchestration

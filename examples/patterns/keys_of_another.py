@@ -14,9 +14,8 @@ def drive(speed: int) -> str:
 
 @orchestration
 async def traffic_signs(ctx: OrchestrationContext, speed: int) -> None:
-    while True:
-        ctx.kv["speed"] = speed
-        speed = await ctx.wait_event("changed", int)
+    ctx.kv["speed"] = speed
+    await ctx.continue_as_new(await ctx.wait_event("changed", int))
 
 
 @orchestration

@@ -24,6 +24,7 @@ async def watch_over(ctx: OrchestrationContext, room: str) -> str:
 async def night_shift(
     ctx: OrchestrationContext, close: Literal["cancel", "terminate", "abandon"]
 ) -> str:
+    # perdure: allow PD110 nobody awaits it, so that the parent ends first
     watch_over.options(instance_id=f"watch-{close}", parent_close=close)("kitchen")
     await ctx.wait_event("morning")
     return "good night"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from perdure.testing import Environment
 
 
+@pytest.mark.every_crash_point
 async def test_long_activity(orch: Environment) -> None:
     run = await orch.start(long_activity.mill, 4)
     assert await run.result() == "flour of 4 sacks"
@@ -84,6 +85,7 @@ async def test_heartbeats(orch: Environment) -> None:
     ]
 
 
+@pytest.mark.every_crash_point
 async def test_session_affinity(orch: Environment) -> None:
     run = await orch.start(session_affinity.converse, "parrot", ["hello", "bye"])
     assert await run.result() == ["hello, says parrot", "bye, says parrot"]
@@ -149,6 +151,7 @@ async def test_large_data(orch: Environment) -> None:
     assert size.bytes < 2_000
 
 
+@pytest.mark.every_crash_point
 async def test_typed_values(orch: Environment) -> None:
     invoice = typed_values.Invoice(date(2031, 5, 20))
     order = typed_values.Order(
@@ -167,8 +170,8 @@ async def test_typed_values(orch: Environment) -> None:
 
 
 async def test_what_failed_within_a_transaction_is_not_there(orch: Environment) -> None:
-    def book(ctx: ActivityContext, account: str, cents: int) -> int:
-        total: int = exactly_once.book.fn(ctx, account, cents)
+    async def book(ctx: ActivityContext, account: str, cents: int) -> int:
+        total: int = await exactly_once.book.fn(ctx, account, cents)
         if account == "Grace" and cents == 500:
             raise ConnectionError("the lights went out")
         return total

@@ -38,8 +38,15 @@ async def test_compensation_undoes_the_last_first_and_nothing_that_went_well(
     orch: Environment,
 ) -> None:
     undone: list[str] = []
-    orch.mock(compensation.cancel_flight, by=lambda flight: undone.append(flight))
-    orch.mock(compensation.cancel_hotel, by=lambda hotel: undone.append(hotel))
+
+    def cancel_flight(flight: str) -> None:
+        undone.append(flight)
+
+    def cancel_hotel(hotel: str) -> None:
+        undone.append(hotel)
+
+    orch.mock(compensation.cancel_flight, by=cancel_flight)
+    orch.mock(compensation.cancel_hotel, by=cancel_hotel)
     bad = await orch.start(compensation.travel, "Atlantis")
     with pytest.raises(OrchestrationError):
         await bad.result()

@@ -131,6 +131,7 @@ async def test_versions(orch: Environment) -> None:
     assert await new.result() == ["watered rose", "fed rose"]
 
 
+@pytest.mark.every_crash_point
 async def test_patched(orch: Environment) -> None:
     run = await orch.start(patched.invite, "Grace")
     await run.raise_event("answered", "yes")

@@ -77,6 +77,7 @@ async def test_fan_out(orch: Environment) -> None:
     assert len(await run.scheduled(fan_out.count_words)) == 5
 
 
+@pytest.mark.every_crash_point
 async def test_partial_failure(orch: Environment) -> None:
     run = await orch.start(partial_failure.import_rows, ["1", "two", "3"])
     found = await run.result()
@@ -96,11 +97,13 @@ async def test_all_or_nothing(orch: Environment) -> None:
     assert any(isinstance(event, ev.ActivityCancelRequested) for event in history)
 
 
+@pytest.mark.every_crash_point
 async def test_join_different(orch: Environment) -> None:
     run = await orch.start(join_different.quote, "Ada", "lamp")
     assert await run.result() == "360 to Ada, 1 Main Street"
 
 
+@pytest.mark.every_crash_point
 async def test_first_wins(orch: Environment) -> None:
     run = await orch.start(first_wins.fastest, "emu", ["far", "near", "farther"])
     assert await run.result() == "emu from near"
@@ -110,6 +113,7 @@ async def test_first_wins(orch: Environment) -> None:
     assert len(cancelled) == 2
 
 
+@pytest.mark.every_crash_point
 async def test_quorum(orch: Environment) -> None:
     replicas = ["broken-1", "good-1", "good-2", "good-3"]
     run = await orch.start(quorum.read_quorum, "key", replicas, 2)
@@ -136,6 +140,7 @@ async def test_bounded_fan_out(orch: Environment) -> None:
     assert most == 3
 
 
+@pytest.mark.every_crash_point
 async def test_batched_calls(orch: Environment) -> None:
     run = await orch.start(batched_calls.reprice, [f"sku-{number}" for number in range(250)])
     assert await run.result() == 250
