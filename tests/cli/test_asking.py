@@ -158,7 +158,7 @@ async def test_old_executions_are_seen_and_pruned(cli: Cli) -> None:
     assert "ContinuedAsNew" in (await cli("get", "n1")).out
     assert (await cli("prune", "n1")).code == ExitCode.USAGE
     assert (await cli("prune", "n1", "--before", "1h")).out.startswith("n1: 0 executions pruned")
-    assert (await cli("prune", "n1", "--keep-last", "3")).out.startswith("n1: 1 executions pruned")
+    assert (await cli("prune", "n1", "--keep-last", "3")).out.startswith("n1: 1 execution pruned")
     many = await cli("prune", "--name", "count", "--keep-last", "1", "--yes")
     assert many.out.startswith("2 executions pruned")
     assert "was pruned" in (await cli("rerun", "n1", "--id", "n2")).err

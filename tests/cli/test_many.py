@@ -109,7 +109,7 @@ async def test_a_tree_is_deleted_once_it_has_ended(cli: Cli) -> None:
     assert (await cli("delete", "a-1")).code == ExitCode.NOT_FOUND
     await cli("terminate", "a-2")
     assert (await cli("delete", "--all", "--force", "--yes")).code == ExitCode.USAGE
-    assert (await cli("delete", "--all", "--yes")).out == "1 instances deleted\n"
+    assert (await cli("delete", "--all", "--yes")).out == "1 instance deleted\n"
     assert await _ids(cli) == ["a-3"]
 
 
@@ -121,9 +121,9 @@ async def test_what_ended_long_ago_is_retired(cli: Cli) -> None:
     looked = await cli("retire", "--older-than", "0s", "--dry-run")
     assert "2 instances to be deleted" in looked.err
     one = await cli("retire", "--older-than", "0s", "--limit", "1", "--yes")
-    assert one.out.startswith("1 trees deleted: 1 instances, ")
+    assert one.out.startswith("1 tree deleted: 1 instance, ")
     rest = await cli("retire", "--before", "2100-01-01", "--status", "terminated", "--yes")
-    assert rest.out.startswith("1 trees deleted: 1 instances, ")
+    assert rest.out.startswith("1 tree deleted: 1 instance, ")
     assert await _ids(cli) == ["b-1"]
 
 

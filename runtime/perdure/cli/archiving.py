@@ -15,6 +15,7 @@ import typer
 from perdure.cli.conditions import takes_conditions
 from perdure.cli.connection import DatabaseUrlOption, SchemaOption, connect_client
 from perdure.cli.control import InstancesArgument
+from perdure.cli.describe import counted
 from perdure.cli.exits import ExitCode
 from perdure.cli.many import AllOption, chosen
 from perdure.cli.output import Output, OutputOption, notes_console, print_document, warn
@@ -72,7 +73,7 @@ def export(
 
     with _written(file) as out:
         count = asyncio.run(go(out))
-    notes_console().print(f"{count} instances written")
+    notes_console().print(f"{counted(count, 'instance')} written")
 
 
 async def _named(instances: Sequence[str]) -> AsyncIterator[str]:

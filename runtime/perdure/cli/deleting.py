@@ -11,6 +11,7 @@ import typer
 from perdure.cli.conditions import StatusOption, parse_statuses, takes_conditions
 from perdure.cli.connection import DatabaseUrlOption, SchemaOption, connect_client
 from perdure.cli.control import InstancesArgument
+from perdure.cli.describe import counted
 from perdure.cli.many import (
     TERMINAL,
     AllOption,
@@ -28,6 +29,7 @@ from perdure.cli.spans import parse_span, parse_time
 from perdure.client.client import Client
 from perdure.client.queries import Where
 from perdure.errors import CallerError, ConfigurationError
+from perdure.providers.administering import Pruned
 
 __all__ = ["delete", "prune", "retire"]
 
@@ -97,7 +99,7 @@ async def _delete_each(client: Client, instances: list[str], *, force: bool) -> 
             refused.append(error)
             continue
         beneath = f" with {gone.instances - 1} beneath it" if gone.instances > 1 else ""
-        typer.echo(f"{instance}: deleted{beneath}, {gone.records} records")
+        typer.echo(f"{instance}: deleted{beneath}, {counted(gone.records, 'record')}")
     for other in refused[1:]:
         warn(str(other))
     if refused:
@@ -169,7 +171,10 @@ async def _retire(client: Client, where: Where, end: datetime, *, limit: int, to
             tell(roots)
             if gone.roots < step:
                 break
-    typer.echo(f"{roots} trees deleted: {instances} instances, {records} records")
+    typer.echo(
+        f"{counted(roots, 'tree')} deleted: {counted(instances, 'instance')}, "
+        f"{counted(records, 'record')}"
+    )
 
 
 @takes_conditions
@@ -206,9 +211,7 @@ def prune(
             if not by_conditions:
                 for instance in instances or []:
                     gone = await client.prune(instance, keep_last=keep_last, finished_before=end)
-                    typer.echo(
-                        f"{instance}: {gone.executions} executions pruned, {gone.records} records"
-                    )
+                    typer.echo(f"{instance}: {_said(gone)}")
                 return
             total = await preview(client, where, "pruned")
             question = "Shall their old executions be deleted?"
@@ -217,6 +220,10 @@ def prune(
             gone = await client.prune_many(
                 keep_last=keep_last, executions_finished_before=end, **where
             )
-            typer.echo(f"{gone.executions} executions pruned, {gone.records} records")
+            typer.echo(_said(gone))
 
     asyncio.run(go())
+
+
+def _said(gone: Pruned) -> str:
+    return f"{counted(gone.executions, 'execution')} pruned, {counted(gone.records, 'record')}"

@@ -15,6 +15,7 @@ from perdure.providers.reading import InstanceInfo, InstanceStatus, OpenActivity
 __all__ = [
     "activity_document",
     "ago",
+    "counted",
     "duration",
     "failure_document",
     "failure_line",
@@ -78,6 +79,15 @@ def duration(span: timedelta | float) -> str:
 def ago(then: datetime, now: datetime | None = None) -> str:
     """Say how long it is since `then`."""
     return duration(max((now or datetime.now(UTC)) - then, timedelta(0)))
+
+
+def counted(number: int | None, thing: str) -> str:
+    """Say how many of a thing.
+
+    >>> counted(1, "record"), counted(2, "record")
+    ('1 record', '2 records')
+    """
+    return f"{number or 0} {thing}{'' if number == 1 else 's'}"
 
 
 def failure_line(failure: Failure | None, *, width: int | None = None) -> str:

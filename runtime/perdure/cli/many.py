@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from perdure.cli.describe import ago
+from perdure.cli.describe import ago, counted
 from perdure.cli.exits import ExitCode
 from perdure.cli.output import notes_console, plain, warn
 from perdure.client.bulk import BulkReport
@@ -90,7 +90,7 @@ async def preview(client: Client, where: Where, verb: str) -> int:
     found = await client.bulk(**where).preview(sample=_SAMPLE)
     console = notes_console()
     by_status = ", ".join(f"{count} {status.value}" for status, count in found.counts.items())
-    console.print(Text(f"{found.total} instances to be {verb}", style="bold") + Text(
+    console.print(Text(f"{counted(found.total, 'instance')} to be {verb}", style="bold") + Text(
         f": {by_status}" if by_status else ""
     ))  # fmt: skip
     for info in found.sample:
@@ -127,11 +127,11 @@ def progress(verb: str, total: int) -> Generator[Callable[[int], None]]:
 
 def report(done: BulkReport, verb: str) -> None:
     """Say what became of it; exits with 1 if some could not be."""
-    typer.echo(f"{done.done} instances {verb}")
+    typer.echo(f"{counted(done.done, 'instance')} {verb}")
     for instance, why in done.failures:
         warn(f"{instance}: {why}")
     if done.failed:
-        warn(f"{done.failed} instances could not be {verb}")
+        warn(f"{counted(done.failed, 'instance')} could not be {verb}")
         raise typer.Exit(ExitCode.FAILED)
 
 
