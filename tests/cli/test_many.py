@@ -173,6 +173,7 @@ async def test_limits_are_set_seen_and_lifted(cli: Cli) -> None:
     shown = await cli("stats")
     assert "instances Pending" in shown.out
     assert "AT ONCE" in shown.out
+    assert (await cli("limit", "set", "gpu", "--concurrency", "0")).code == ExitCode.OK
     assert (await cli("limit", "delete", "gpu", "mail")).code == ExitCode.OK
     assert (await cli("limit", "list")).out == ""
 

@@ -134,7 +134,8 @@ def _add(group: typer.Typer, name: str, command: Command) -> None:
     module = import_module(f"perdure.cli.{command.module}")
     function = cast("Callable[..., None]", getattr(module, command.function))
     prose, _, examples = inspect.cleandoc(function.__doc__ or "").partition("Examples:\n")
-    text = escape(prose.strip())
+    paragraphs = (" ".join(part.split()) for part in prose.strip().split("\n\n"))
+    text = escape("\n\n".join(paragraphs))
     if examples:
         lines = (f"  [cyan]{escape(line.strip())}[/cyan]" for line in examples.splitlines())
         text += "\n\n\b\n[bold]Examples[/bold]\n" + "\n".join(lines)

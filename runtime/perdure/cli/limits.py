@@ -21,7 +21,8 @@ def set_limit(
     *,
     key: Annotated[str, typer.Argument(metavar="KEY", show_default=False)],
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", min=1, help="At most so many at once.")
+        int | None,
+        typer.Option("--concurrency", min=0, help="At most so many at once; 0 is a pause."),
     ] = None,
     rate: Annotated[
         int | None, typer.Option("--rate", min=1, help="At most so many admitted in --per.")
@@ -39,6 +40,7 @@ def set_limit(
     Examples:
         perdure limit set gpu --concurrency 4
         perdure limit set mail --rate 100 --per 1m
+        perdure limit set mail --concurrency 0
     """
     period = parse_span(per, option="--per")
 

@@ -102,7 +102,7 @@ def start(
         perdure start checkout order=17 express=true
         perdure start checkout --input @order.json --instance-id order-17
         perdure start checkout order=17 --wait --timeout 60
-        perdure start render film=3 --limit gpu --priority 5 --attribute customer=ada
+        perdure start render film=3 --limit gpu --attribute customer=ada
         perdure start checkout order=17 --run-timeout 2h
     """
     body = parse_arguments(input_json, arguments or [])

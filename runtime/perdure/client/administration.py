@@ -204,16 +204,18 @@ class Administration(ClientBase):
         """Limit what carries this key: so many at once, so many in a time; see `Limit`.
 
         Raises:
-            CallerError: neither is given, or one is less than 1.
+            CallerError: neither is given, or one cannot be: a concurrency of 0 is a pause, a rate
+                is 1 or more.
         """
         if fault := fault_of(key, NAME_BYTES_MAX):
             raise CallerError(f"The key {short(key)} of a limit {fault}")
         if concurrency is None and rate is None:
             raise CallerError(f"Limit {key!r} limits nothing: give concurrency= or rate=")
-        for what, number in (("concurrency", concurrency), ("rate", rate)):
-            if number is not None and (not isinstance(number, int) or number < 1):
+        for what, number, least in (("concurrency", concurrency, 0), ("rate", rate, 1)):
+            if number is not None and (not isinstance(number, int) or number < least):
                 raise CallerError(
-                    f"Limit {key!r}: {what} is {number!r}; it must be a whole number of at least 1"
+                    f"Limit {key!r}: {what} is {number!r}; it must be a whole number of at least "
+                    f"{least}"
                 )
         if period <= timedelta(0):
             raise CallerError(f"Limit {key!r}: period is {period}; it must be longer than nothing")

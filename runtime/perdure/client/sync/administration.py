@@ -124,7 +124,8 @@ class SyncAdministration(SyncBase):
         """Limit what carries this key: so many at once, so many in a time; see `Limit`.
 
         Raises:
-            CallerError: neither is given, or one is less than 1.
+            CallerError: neither is given, or one cannot be: a concurrency of 0 is a pause, a rate
+                is 1 or more.
         """
         self._runner.run(
             self._client.set_limit(key, concurrency=concurrency, rate=rate, period=period)
