@@ -36,6 +36,7 @@ A message names the thing, what was found, what was expected, and what to do.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -141,12 +142,17 @@ class ResultTimeoutError(CallerError, TimeoutError):
 
 
 class OutcomeError(PerdureError):
-    """Something ended other than Completed; `failure` says how."""
+    """Something ended other than Completed; `failure` says how.
+
+    `details` is what an `ApplicationError` was given, as plain JSON values; else None.
+    """
 
     def __init__(self, message: str, failure: Failure | None = None) -> None:
         """Keep the failure beside the message."""
         super().__init__(message)
         self.failure = failure
+        text = None if failure is None else failure.details
+        self.details: object = None if text is None else json.loads(text)
 
 
 class ActivityError(OutcomeError):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.slow
 async def test_nothing_is_lost_or_doubled_while_everything_is_killed(tmp_path: Path) -> None:
-    report = await run_chaos(Settings(seconds=30.0, seed=17, callers=16), tmp_path)
+    report = await run_chaos(Settings(30.0, healing=60.0, seed=17, callers=16), tmp_path)
     assert report.is_well, f"{report}\nlogs are in {tmp_path}"
     assert {*report.kills} == {"replayer", "executor", "postmaster", "backend"}, str(report)
     assert {*report.ended} == {*KINDS}, str(report)

@@ -103,7 +103,7 @@ async def test_error_kinds(orch: Environment) -> None:
     good = await orch.start(error_kinds.checkout, "gold", 500)
     assert await good.result() == "paid 500"
     empty = await orch.start(error_kinds.checkout, "empty", 500)
-    assert await empty.result() == "come back with another card"
+    assert await empty.result() == "come back with 400 more"
     torn = await orch.start(error_kinds.checkout, "torn", 500)
     with pytest.raises(OrchestrationError, match="card reader"):
         await torn.result()
