@@ -11,7 +11,7 @@ REPORTS := .cache/reports
 
 # The suites, in the order in which they run; each is a folder under tests/ and counted by itself.
 # `doctests` is the examples in the docstrings of both packages and in README.md.
-UNIT_SUITES := tidy model replay typed testing patterns checking control doctests
+UNIT_SUITES := tidy model replay typed testing patterns checking control bad_input doctests
 POSTGRES_SUITES := providers dispatch client executor cli docs chaos
 LONG_SUITES := simulation
 CLUSTER_SUITES := chart cluster

@@ -18,7 +18,15 @@ from perdure.model.limits import Limits
 from perdure.model.records import Outcome, RecordKind
 from perdure.providers.protocol import Provider
 from perdure.telemetry import TABLE
-from perdure.testing.semantics import TABLES, Table, names, names_page, resolve, semantics_page
+from perdure.testing.semantics import (
+    CLIENT,
+    CONTEXT,
+    TABLES,
+    Table,
+    names_page,
+    resolve,
+    semantics_page,
+)
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROWS = [(table.title, row) for table in TABLES for row in table.rows]
@@ -151,17 +159,17 @@ def test_nothing_of_the_seed_is_missing(title: str, number: int) -> None:
     assert len(found) == len(set(found)) == number
 
 
-@pytest.mark.parametrize("name", [row.seed for row in names.CONTEXT.rows])
+@pytest.mark.parametrize("name", [row.seed for row in CONTEXT.rows])
 def test_its_context_is_here_under_its_own_names(name: str) -> None:
     assert hasattr(OrchestrationContext, name)
 
 
-@pytest.mark.parametrize("name", [row.seed for row in names.CLIENT.rows])
+@pytest.mark.parametrize("name", [row.seed for row in CLIENT.rows])
 def test_its_client_is_here_under_its_own_names(name: str) -> None:
     assert hasattr(Client, name)
 
 
-@pytest.mark.parametrize("table", [names.CONTEXT, names.CLIENT], ids=lambda table: table.title)
+@pytest.mark.parametrize("table", [CONTEXT, CLIENT], ids=lambda table: table.title)
 def test_spellings_are_python(table: Table) -> None:
     for row in table.rows:
         compile(row.ours[0], "spelling", "exec")

@@ -64,13 +64,12 @@ def _body_of(definition: OrchestrationDef[..., Any], arguments: JsonText) -> Sta
 
 
 def _checked(definition: object) -> OrchestrationDef[..., Any]:
-    if not isinstance(definition, OrchestrationDef):
-        raise TypeError(
-            f"an orchestration is started, or the name of one, not {definition!r}: decorate it "
-            "with @orchestration"
-        )
-    found: OrchestrationDef[..., Any] = definition
-    return found
+    if isinstance(definition, OrchestrationDef):
+        return cast("OrchestrationDef[..., Any]", definition)
+    raise TypeError(
+        f"an orchestration is started, or the name of one, not {definition!r}: decorate it "
+        "with @orchestration"
+    )
 
 
 def _check_object(what: str, arguments: str) -> None:

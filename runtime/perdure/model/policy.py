@@ -135,23 +135,23 @@ class Retry:
         return wait
 
 
-def _check_types(retry: Retry) -> None:
+def _check_types(retry: Any) -> None:
     """Refuse what would be found out only when an attempt has failed."""
-    if not isinstance(retry.max_attempts, int):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(retry.max_attempts, int):
         msg = f"Retry.max_attempts is {retry.max_attempts!r}; it must be a whole number"
         raise TypeError(msg)
-    spans = {
+    spans: dict[str, Any] = {
         "initial": retry.initial,
         "longest": retry.longest,
         "step": retry.step,
         "total": _ZERO if retry.total is None else retry.total,
     }
     for name, span in spans.items():
-        if not isinstance(span, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(span, timedelta):
             msg = f"Retry.{name} is {span!r}; expected a timedelta, as in timedelta(seconds=5)"
             raise TypeError(msg)
     for name, number in (("factor", retry.factor), ("jitter", retry.jitter)):
-        if not isinstance(number, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(number, int | float):
             msg = f"Retry.{name} is {number!r}; it must be a number"
             raise TypeError(msg)
 

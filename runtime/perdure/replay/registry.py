@@ -84,8 +84,9 @@ class Registry:
     def from_module(cls, *modules: ModuleType) -> Self:
         """Hold every definition found among the modules' names."""
         registry = cls()
-        for module in modules:
-            if not isinstance(module, ModuleType):  # pyright: ignore[reportUnnecessaryIsInstance]
+        given: tuple[Any, ...] = modules
+        for module in given:
+            if not isinstance(module, ModuleType):
                 msg = f"Registry.from_module takes modules, not {module!r}: import it first"
                 raise DefinitionError(msg)
             found: list[Any] = list(vars(module).values())

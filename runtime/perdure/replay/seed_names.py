@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from perdure.model.codec import decode, encode
 from perdure.model.ids import UNTAGGED, InstanceId, JsonText
@@ -409,10 +409,8 @@ class SeedNames(Basics):
 
 def _by_name(what: str, arguments: Mapping[str, object] | None) -> JsonText:
     found: Any = {} if arguments is None else arguments
-    if not isinstance(found, Mapping) or not all(
-        isinstance(each, str)
-        for each in found  # pyright: ignore[reportUnknownVariableType]
-    ):
+    keys: list[Any] = list(found) if isinstance(found, Mapping) else [None]  # pyright: ignore[reportUnknownArgumentType]  of whatever was given
+    if not all(isinstance(each, str) for each in keys):
         msg = f"{what} is called by name: its arguments are a mapping by parameter, not {found!r}"
         raise TypeError(msg)
     return encode(dict(arguments or {}), what=f"the arguments of {what}")
@@ -420,13 +418,13 @@ def _by_name(what: str, arguments: Mapping[str, object] | None) -> JsonText:
 
 def _checked_activity(activity: Any) -> Any:
     """Refuse a plain function, which would run within the turn."""
-    if not isinstance(activity, Activity):
-        msg = (
-            f"schedule_activity takes an activity or the name of one, not {activity!r}: "
-            "decorate it with @activity"
-        )
-        raise TypeError(msg)
-    return activity  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(activity, Activity):
+        return cast("Activity[..., Any]", activity)
+    msg = (
+        f"schedule_activity takes an activity or the name of one, not {activity!r}: "
+        "decorate it with @activity"
+    )
+    raise TypeError(msg)
 
 
 class _decoder:  # noqa: N801  used as a function

@@ -94,9 +94,10 @@ class Signature:
         parameters = list(inspect.signature(fn).parameters.values())[1 if has_context else 0 :]
         for parameter in parameters:
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
                 msg = (
-                    f"{owner} takes {parameter}; arguments travel by name, so every parameter "
-                    "needs one: take a list or a dict instead"
+                    f"{owner} takes {stars}{parameter.name}; arguments travel by name, so every "
+                    "parameter needs one: take a list or a dict instead"
                 )
                 raise DefinitionError(msg)
             if parameter.kind is parameter.POSITIONAL_ONLY:

@@ -81,7 +81,11 @@ class Environment:
         self._looked_at: set[str] = set()
         self._restarting = asyncio.Lock()
         self.faults = Faults()
-        self.register(*definitions)
+        try:
+            self.register(*definitions)
+        except BaseException:
+            self._loop.close()
+            raise
 
     # ------------------------------------------------------------------ what runs
 
@@ -91,8 +95,9 @@ class Environment:
         Raises:
             TypeError: one of them is none.
         """
-        for each in definitions:
-            if not isinstance(each, Activity | OrchestrationDef):  # pyright: ignore[reportUnnecessaryIsInstance]
+        given: tuple[Any, ...] = definitions
+        for each in given:
+            if not isinstance(each, Activity | OrchestrationDef):
                 raise TypeError(
                     f"activities and orchestrations are registered, not {each!r}: decorate it "
                     "with @activity or @orchestration"
@@ -115,7 +120,8 @@ class Environment:
         A later mock comes before an earlier one, for `times` calls or for all. Raises like
         `Mocks.add`.
         """
-        if not isinstance(activity, Activity):  # pyright: ignore[reportUnnecessaryIsInstance]
+        given: Any = activity
+        if not isinstance(given, Activity):
             raise TypeError(
                 f"activities are mocked, not {activity!r}: decorate it with @activity, or mock "
                 "the activities that it calls"

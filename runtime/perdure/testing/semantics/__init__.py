@@ -5,17 +5,17 @@ ours is missing. `python -m perdure.testing.semantics` writes `docs/semantics.md
 `python -m perdure.testing.semantics names` writes `docs/seed-names.md`.
 """
 
-from perdure.testing.semantics import history, names, rules, running, storage
-from perdure.testing.semantics.page import names_page, semantics_page
+from perdure.testing.semantics.names import CLIENT, CONTEXT
+from perdure.testing.semantics.page import TABLES, names_page, semantics_page
 from perdure.testing.semantics.rows import Row, Table, resolve
 
-__all__ = ["TABLES", "Row", "Table", "names_page", "resolve", "semantics_page"]
-
-TABLES = (
-    *history.TABLES,
-    *storage.TABLES,
-    *rules.TABLES,
-    *running.TABLES,
-    *names.TABLES,
-)
-"""All tables of `docs/semantics.md`, in order."""
+__all__ = [
+    "CLIENT",
+    "CONTEXT",
+    "TABLES",
+    "Row",
+    "Table",
+    "names_page",
+    "resolve",
+    "semantics_page",
+]

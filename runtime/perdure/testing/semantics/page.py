@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from perdure.testing.semantics import names
+from perdure.testing.semantics import history, names, rules, running, storage
 from perdure.testing.semantics.rows import PLACES, Table, shown
 
-__all__ = ["names_page", "semantics_page"]
+__all__ = ["TABLES", "names_page", "semantics_page"]
+
+TABLES = (
+    *history.TABLES,
+    *storage.TABLES,
+    *rules.TABLES,
+    *running.TABLES,
+    *names.TABLES,
+)
+"""All tables of `docs/semantics.md`, in order."""
 
 _SEMANTICS = """\
 # The seed's semantics, and ours

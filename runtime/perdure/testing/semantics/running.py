@@ -49,7 +49,8 @@ worker_tag_filter | ActivitySettings.tags, env:PERDURE_TAGS, env:PERDURE_UNTAGGE
     env:PERDURE_DATABASE_URL_FILE, env:PERDURE_SCHEMA | where storage is
 – | ProcessSettings.app, ProcessSettings.build, ProcessSettings.on_load_error, env:PERDURE_APP,
     env:PERDURE_BUILD, env:PERDURE_ON_LOAD_ERROR | the code
-– | ProcessSettings.probe_port, env:PERDURE_PROBE_PORT | probes and metrics
+– | ProcessSettings.probe_port, ProcessSettings.needs_probes, env:PERDURE_PROBE_PORT | probes and
+    metrics; whether a port that is taken is an error
 – | ReplayerSettings.process, ReplayerSettings.turns, ExecutorSettings.process,
     ExecutorSettings.activities | the parts of a process's settings
 """
