@@ -2,7 +2,7 @@
 
 Use a session where loading is dear: a model, a cache, a connection. Its activities go to one
 executor, as long as that lives and the session is in use; so expect that another one may have
-nothing, say so, and load again.
+nothing, say so, and load again. Attempts by a retry policy stay in the session too.
 """
 
 from perdure import (
@@ -10,6 +10,7 @@ from perdure import (
     ActivityError,
     ApplicationError,
     OrchestrationContext,
+    Retry,
     activity,
     orchestration,
 )
@@ -18,7 +19,7 @@ LOADED: dict[str, str] = {}
 """The memory of one executor, by session."""
 
 
-@activity
+@activity(retry=Retry(max_attempts=3))
 def load(ctx: ActivityContext, model: str) -> None:
     LOADED[ctx.session or ""] = model
 

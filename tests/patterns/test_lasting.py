@@ -9,6 +9,7 @@ import pytest
 
 from examples.patterns import (
     children,
+    dashboard,
     detached,
     eternal,
     found_by,
@@ -202,6 +203,17 @@ async def test_quick_steps(orch: Environment, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("GREETING_LANGUAGE", "de")
     run = await orch.start(quick_steps.welcome, "Ada")
     assert await run.result() == "Hallo, Ada!"
+
+
+async def test_dashboard(orch: Environment) -> None:
+    for parcel in ("one", "two", "broken"):
+        run = await orch.start(dashboard.delivery.options(instance_id=f"to-{parcel}"), parcel)
+        await run.ended()
+    found = await orch.do(dashboard.overview(await orch.client()))
+    assert found.runs == {"Completed": 2, "Failed": 1}
+    assert list(found.failed) == ["to-broken"]
+    assert "nobody wants that" in found.failed["to-broken"]
+    assert sum(found.waiting.values()) == 0
 
 
 async def test_logs(orch: Environment, caplog: pytest.LogCaptureFixture) -> None:
