@@ -356,7 +356,8 @@ class Environment:
         timeout: timedelta | None,  # noqa: ASYNC109  the caller's
     ) -> InstanceInfo:
         """Wait for the end; raise as soon as it is plain that it will not come."""
-        until = self._loop.time() + (timeout or _LONGEST).total_seconds()
+        longest = _LONGEST if timeout is None else timeout
+        until = self._loop.time() + longest.total_seconds()
         looks, quiet_since = 0, float("inf")
         while True:
             left = until - self._loop.time()
