@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 
@@ -11,7 +12,10 @@ import pytest
 
 from perdure.dispatch import Pulse
 from perdure.errors import ConfigurationError, ProviderError
+from perdure.executor import process
 from perdure.executor.probes import Health, ProbeServer
+from perdure.executor.settings import ProcessSettings
+from perdure.providers.reading import Role
 from perdure.telemetry import Metrics
 
 if TYPE_CHECKING:
@@ -104,6 +108,16 @@ def test_other_paths_are_not_there(server: ProbeServer) -> None:
 def test_a_port_that_is_taken_is_named(server: ProbeServer, health: Health) -> None:
     with pytest.raises(ConfigurationError, match=f"PERDURE_PROBE_PORT is {server.port}"):
         ProbeServer(server.port, health, Metrics())
+
+
+def test_a_process_does_without_a_port_that_is_taken_and_that_nobody_named(
+    server: ProbeServer,
+) -> None:
+    named = ProcessSettings("postgresql://nowhere/db", probe_port=server.port)
+    with pytest.raises(ConfigurationError, match="cannot be listened on"):
+        process._Process(named, Role.REPLAY)._probes()
+    unnamed = replace(named, needs_probes=False)
+    assert process._Process(unnamed, Role.REPLAY)._probes() is None
 
 
 def test_a_process_that_lost_many_threads_to_turns_had_better_begin_anew() -> None:

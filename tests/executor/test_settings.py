@@ -24,6 +24,7 @@ def test_the_least_is_a_database() -> None:
     assert executor.process.database_url == URL
     assert executor.process.schema == "perdure"
     assert executor.process.probe_port == 8080
+    assert not executor.process.needs_probes
     assert executor.process.on_load_error is OnLoadError.EXIT
     assert executor.activities.tags == ("",)
     assert executor.activities.slots == 64

@@ -135,8 +135,7 @@ class _Process:
         probes: ProbeServer | None = None
         restore = _take_signals(self._on_signal)
         try:
-            if settings.probe_port is not None:
-                probes = ProbeServer(settings.probe_port, self.health, self.metrics)
+            probes = self._probes()
             loaded = self._load(registry)
             _tune_collector()
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -151,6 +150,19 @@ class _Process:
             if probes is not None:
                 probes.close()
         return 0
+
+    def _probes(self) -> ProbeServer | None:
+        """Serve probes; without, if the port is taken and nobody asked for it."""
+        settings = self._settings
+        if settings.probe_port is None:
+            return None
+        try:
+            return ProbeServer(settings.probe_port, self.health, self.metrics)
+        except ConfigurationError as error:
+            if settings.needs_probes:
+                raise
+            _LOG.warning("%s; going on without probes and metrics: name another port", error)
+            return None
 
     def _load(self, registry: Loader) -> Registry | None:
         """Load the code; None if it cannot be and that is to be waited out."""

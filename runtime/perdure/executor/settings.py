@@ -52,6 +52,9 @@ class ProcessSettings:
     """Which build of the user's code this is."""
     probe_port: int | None = 8080
     """Where `/livez`, `/readyz` and `/metrics` are served; None: nowhere."""
+    needs_probes: bool = True
+    """Whether it is an error if that port is taken. Not where nobody named one: a replayer and an
+    executor started side by side in two terminals do without."""
     log_level: str = "info"
     log_style: str = "json"
     on_load_error: OnLoadError = OnLoadError.EXIT
@@ -71,6 +74,7 @@ class ProcessSettings:
             name=env.get("PERDURE_EXECUTOR_NAME") or env.get("HOSTNAME") or platform.node(),
             build=env.get("PERDURE_BUILD", ""),
             probe_port=_number(env, "PERDURE_PROBE_PORT", 8080, least=0, most=65535) or None,
+            needs_probes=bool(env.get("PERDURE_PROBE_PORT")),
             log_level=_choice(env, "PERDURE_LOG_LEVEL", "info", _LEVELS),
             log_style=_choice(env, "PERDURE_LOG_FORMAT", "json" if in_pod else "text", _STYLES),
             on_load_error=OnLoadError(
