@@ -8,10 +8,9 @@ from typing import Unpack
 
 from perdure.client.archives import read_archives, write_archive
 from perdure.client.base import ClientBase
-from perdure.client.instance_ids import stored_instance_id
+from perdure.client.instance_ids import checked_event_name, stored_instance_id
 from perdure.client.queries import Where, aware, listing
 from perdure.errors import CallerError, InstanceNotFoundError, InstanceUnfinishedError
-from perdure.model.ids import NAME_BYTES_MAX, fault_of, short
 from perdure.providers.administering import (
     Archive,
     Deleted,
@@ -207,16 +206,11 @@ class Administration(ClientBase):
             CallerError: neither is given, or one cannot be: a concurrency of 0 is a pause, a rate
                 is 1 or more.
         """
-        if fault := fault_of(key, NAME_BYTES_MAX):
-            raise CallerError(f"The key {short(key)} of a limit {fault}")
+        checked_event_name(key, "Key of a limit")
         if concurrency is None and rate is None:
             raise CallerError(f"Limit {key!r} limits nothing: give concurrency= or rate=")
-        for what, number, least in (("concurrency", concurrency, 0), ("rate", rate, 1)):
-            if number is not None and (not isinstance(number, int) or number < least):
-                raise CallerError(
-                    f"Limit {key!r}: {what} is {number!r}; it must be a whole number of at least "
-                    f"{least}"
-                )
+        _check_count(key, "concurrency", concurrency, 0)
+        _check_count(key, "rate", rate, 1)
         if period <= timedelta(0):
             raise CallerError(f"Limit {key!r}: period is {period}; it must be longer than nothing")
         limit = Limit(key, concurrency, rate, period)
@@ -224,6 +218,7 @@ class Administration(ClientBase):
 
     async def drop_limit(self, key: str) -> None:
         """Lift a limit; what waits for it goes."""
+        checked_event_name(key, "Key of a limit")
         await self._persist(lambda: self._provider.drop_limits([key]))
 
     async def limits(self) -> Sequence[LimitState]:
@@ -262,3 +257,10 @@ class Administration(ClientBase):
             found = await self._persist(lambda a=archive: self._provider.bring_in([a]))  # type: ignore[misc]  # bound now
             outcomes[archive.info.instance] = found[0]
         return outcomes
+
+
+def _check_count(key: str, what: str, number: object, least: int) -> None:
+    if number is not None and (not isinstance(number, int) or number < least):
+        raise CallerError(
+            f"Limit {key!r}: {what} is {number!r}; it must be a whole number of at least {least}"
+        )

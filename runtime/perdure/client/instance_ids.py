@@ -55,14 +55,14 @@ def stored_instance_id(given: str) -> InstanceId:
     return InstanceId(given)
 
 
-def checked_event_name(name: str) -> str:
-    """Return the name of an event.
+def checked_event_name(name: str, what: str = "Event name") -> str:
+    """Return the name of an event, or of something else that is named in the same way.
 
     Raises:
         CallerError: It is empty, too long, or is not plain text.
     """
     if fault := fault_of(name, NAME_BYTES_MAX):
-        raise CallerError(f"Event name {short(name)} {fault}")
+        raise CallerError(f"{what} {short(name)} {fault}")
     return name
 
 

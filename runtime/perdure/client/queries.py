@@ -36,6 +36,10 @@ class Where(TypedDict, total=False):
     """Those that have all of these, with these values."""
 
 
+_TEXTS = ("name", "version", "prefix", "parent", "tenant")
+_TEXT_BYTES_MAX = 1024
+
+
 def listing(where: Where, *, limit: int = 100, after: str | None = None) -> ListInstances:
     """Make the question to storage.
 
@@ -47,6 +51,10 @@ def listing(where: Where, *, limit: int = 100, after: str | None = None) -> List
     if unknown:  # it would hold for all instances, and what is done would be done to all
         known = ", ".join(Where.__annotations__)
         raise CallerError(f"There is no condition {unknown[0]!r}; there are: {known}")
+    for condition in _TEXTS:
+        text = where.get(condition)
+        if text and (fault := fault_of(text, _TEXT_BYTES_MAX)):
+            raise CallerError(f"No instance has the {condition} {short(text)}: it {fault}")
     parent = where.get("parent")
     attributes = where.get("attributes")
     return ListInstances(

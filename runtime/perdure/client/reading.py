@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Unpack, overload
 
 from perdure.client.base import ClientBase
-from perdure.client.instance_ids import stored_instance_id
+from perdure.client.instance_ids import checked_event_name, stored_instance_id
 from perdure.client.queries import Where, listing
 from perdure.errors import CallerError, InstanceNotFoundError, ResultTimeoutError
 from perdure.model.codec import decode
@@ -153,6 +153,7 @@ class Reading(ClientBase):
             PayloadError: it does not fit `as_type`.
         """
         instance = stored_instance_id(instance_id)
+        checked_event_name(key, "Key")
         found = await self._persist(lambda: self._provider.read_keys([instance], key))
         if not found[0]:
             return None
@@ -179,6 +180,7 @@ class Reading(ClientBase):
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         instance = stored_instance_id(instance_id)
+        checked_event_name(key, "Key")
         pause = _LOOK_FIRST_SECONDS
         try:
             async with asyncio.timeout(seconds):

@@ -82,7 +82,7 @@ class Requests(ClientBase):
         question = Question(
             secrets.token_hex(16),
             instance,
-            checked_event_name(name),
+            checked_event_name(name, "Query name"),
             encode(arguments, what=f"the arguments of query {name!r}"),
             within,
         )
@@ -143,9 +143,15 @@ class Requests(ClientBase):
             PayloadError: The answer does not fit `result_type`.
         """
         instance = stored_instance_id(instance_id)
-        update = secrets.token_hex(16) if update_id is None else checked_event_name(update_id)
+        update = (
+            secrets.token_hex(16)
+            if update_id is None
+            else checked_event_name(update_id, "Update id")
+        )
         arguments_text = encode(arguments, what=f"the arguments of update {name!r}")
-        await self._request(instance, checked_event_name(name), update, arguments_text)
+        await self._request(
+            instance, checked_event_name(name, "Update name"), update, arguments_text
+        )
         return await self.update_result(
             instance_id, update, result_type=result_type, timeout=timeout, name=name
         )

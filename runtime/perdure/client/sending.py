@@ -172,7 +172,9 @@ class Sending(ClientBase):
         return Message(
             stored_instance_id(instance_id),
             kind,
-            ref=checked_event_name(name),
+            ref=checked_event_name(
+                name, "Queue name" if kind is RecordKind.EVENT_QUEUED else "Event name"
+            ),
             body=body,
             token=self._token(),
         )
