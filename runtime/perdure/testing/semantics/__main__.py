@@ -4,4 +4,5 @@ import sys
 
 from perdure.testing.semantics import TABLES, names_page, semantics_page
 
-sys.stdout.write(names_page() if sys.argv[1:] == ["names"] else semantics_page(TABLES))
+if __name__ == "__main__":
+    sys.stdout.write(names_page() if sys.argv[1:] == ["names"] else semantics_page(TABLES))
