@@ -62,7 +62,8 @@ fetch errors: 100·2ⁿ ms to 3 s | providers.patience.Patience | the same ceili
     intervals
 renewal stops at shutdown | dispatch.activities.ActivityDispatcher | goes on until the last result
 commit failures: 5 retries, then the run fails | dispatch.commits.to_commit, work.CommitOutcome |
-    a commit in doubt is handed back and taken again, see ADR 0033; a run never fails for storage
+    the commit is repeated with its token, and learns whether it was applied; a run never fails for
+    storage
 any renewal error cancels the activity | work.RenewOutcome | only a lost or cancelled lease does
 cancelled: token, grace, abort, no completion | ActivityContext.is_cancelled,
     ActivityContext.wait_cancelled, ActivitySettings.cancel_grace | the same; a result that comes
