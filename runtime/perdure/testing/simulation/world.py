@@ -102,7 +102,8 @@ class World:
         try:
             self.loop.run(self._run())
         except (StalledError, TimeoutError) as error:
-            raise Violation(f"it stands still: {error}") from error
+            why = str(error) or "a run has not ended within an hour of calm"
+            raise Violation(f"it stands still: {why}") from error
         finally:
             self.loop.close()
 
