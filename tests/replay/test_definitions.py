@@ -112,6 +112,8 @@ def test_arguments_that_do_not_fit_are_named() -> None:
         PayloadError, match="argument 'currency' of activity 'charge' is declared str, found int"
     ):
         call(charge, Order("a", 1), 7)
+    with pytest.raises(PayloadError, match=r"argument 'to' of activity 'mail' .*found None"):
+        call(send_mail, None)
     with pytest.raises(
         PayloadError, match="argument 'order' of activity 'charge' is declared Order"
     ):

@@ -165,21 +165,23 @@ class _Adapter:
         return not (self._delicate or self._only_json or self._has_sets)
 
     def fault(self, value: object, text: str) -> str | None:
-        """Say how the value would not come back as it was; None: it would."""
-        if self._delicate:
+        """Say how the value would not come back as it was; None: it would.
+
+        What is written as it stands is read back only if it may hold a None: pydantic writes that
+        for a value of any type, and reads it only where the type allows it.
+        """
+        told: str | None = None
+        if self._delicate or "null" in text:
             try:
                 found = self.load(text)
             except ValidationError as error:
-                told: str | None = f"could not be read back: {first_problem(error)}"
+                told = f"could not be read back: {first_problem(error)}"
             else:
-                differing = difference(value, found, only_json=self._only_json)
-                told = differing and f"would not come back as it was: {differing}"
-            if told is None and not self._only_json:
-                return None
-        elif not self._only_json:
+                if self._delicate:
+                    differing = difference(value, found, only_json=self._only_json)
+                    told = differing and f"would not come back as it was: {differing}"
+        if told is None and not self._only_json:
             return None
-        else:
-            told = None
         return _LOST_NUMBER if "null" in text and holds_lost_number(value) else told
 
 
@@ -240,7 +242,7 @@ def encode(value: object, as_type: Any = _UNTYPED, *, what: str = "value") -> Js
     except (PydanticSerializationError, UnicodeEncodeError, ValueError, TypeError) as error:
         raise PayloadError(_unencodable(what, value, as_type, error)) from error
     text = checked(data, what)
-    if as_type in EXACT:
+    if as_type in EXACT and value is not None:
         return text
     if as_type is _UNTYPED or as_type is Any:
         fault = _LOST_NUMBER if "null" in text and holds_lost_number(value) else None

@@ -216,6 +216,8 @@ class Signature:
             else:
                 serializer = cast("SchemaSerializer", self._serializer)
                 data = serializer.to_json(values, warnings="error")
+                if b"null" in data:  # perhaps a None that its type does not allow
+                    data = self._encode_each(values)
         except (PydanticSerializationError, ValueError, TypeError):
             data = self._encode_each(values)
         if len(data) > PAYLOAD_BYTES_MAX:
