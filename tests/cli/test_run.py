@@ -47,6 +47,20 @@ def test_a_failure_is_told_and_exits_with_one(shop: Path) -> None:
     assert "no bread today" in ended.stderr
 
 
+def test_a_run_that_is_parked_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "threads.py").write_text(
+        "import asyncio\n"
+        "from perdure import OrchestrationContext, orchestration\n\n"
+        "@orchestration\n"
+        "async def threads(ctx: OrchestrationContext) -> None:\n"
+        "    await asyncio.to_thread(print)\n"
+    )
+    ended = _run("threads.py", "-q", folder=tmp_path)
+    assert ended.returncode == ExitCode.FAILED
+    assert "is Blocked: ForbiddenCall: " in ended.stderr
+    assert "make it an activity" in ended.stderr
+
+
 async def test_it_runs_on_a_given_database(cli: Cli, database: str, shop: Path) -> None:
     words = ("run", f"{shop / 'shop.py'}:greet", "--input", '{"name": "Ada"}')
     ended = await cli(*words, "--database-url", database, "--instance-id", "g1", "-q")

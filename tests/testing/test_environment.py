@@ -93,6 +93,8 @@ def test_a_mock_is_held_to_the_signature(orch: Environment) -> None:
         orch.mock(charge, by=lambda order: order)
     with pytest.raises(TypeError, match="exactly one"):
         orch.mock(charge, returns="x", raises=ValueError)
+    with pytest.raises(TypeError, match="cannot raise 3"):
+        orch.mock(charge, raises=3)
     orch.mock(charge, by=lambda order, cents: f"{order}{cents}")
 
 
@@ -105,6 +107,25 @@ async def test_who_waits_in_vain_is_told_what_for_and_where(orch: Environment) -
     run = await orch.start(waits)
     with pytest.raises(StalledError, match=r"event 'never', at .*test_environment.py:\d+"):
         await run.result()
+
+
+@orchestration
+async def asks_the_unknown(_ctx: OrchestrationContext) -> str:
+    return await waits.options(version="9.0.0")()
+
+
+async def test_what_nobody_has_the_code_of_is_waited_for_in_vain(orch: Environment) -> None:
+    run = await orch.start(asks_the_unknown)
+    with pytest.raises(StalledError, match=r"is Pending\n.*is it registered"):
+        await run.result()
+
+
+async def test_what_is_for_plain_tests_is_refused_in_async_ones(orch: Environment) -> None:
+    async def inside() -> None:
+        orch.run(waits)
+
+    with pytest.raises(RuntimeError, match=r"await orch\.start"):
+        await orch.do(inside())
 
 
 async def test_a_result_may_be_waited_for_so_long_only(orch: Environment) -> None:

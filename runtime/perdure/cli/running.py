@@ -28,7 +28,7 @@ from perdure.cli.output import Output, OutputOption, notes_console
 from perdure.cli.results import finish_with
 from perdure.cli.starting import enqueue_start, fresh_id
 from perdure.client.instance_ids import checked_instance_id
-from perdure.errors import ConfigurationError, InstanceExistsError
+from perdure.errors import ConfigurationError, InstanceExistsError, OutcomeError
 from perdure.executor import LocalRuntime
 from perdure.model.events import Event
 from perdure.model.ids import InstanceId
@@ -148,9 +148,21 @@ async def _run(
             if not is_quiet:
                 console.print(Text(f"{instance} is there already: going on", style="dim"))
         progress = _Progress(console, instance, is_quiet=is_quiet)
-        info = await follow(provider, instance, progress.show)
+        info = await follow(provider, instance, progress.show, tick=_refuse_parked)
         progress.end(info)
         return info
+
+
+def _refuse_parked(info: InstanceInfo) -> None:
+    """Wait for nothing that this process, with the code that it has, cannot bring about.
+
+    Raises:
+        OutcomeError: the instance is parked; the message says why.
+    """
+    if info.block is not None:
+        raise OutcomeError(
+            f"Instance {info.instance} is Blocked: {info.block.reason}: {info.block.message}"
+        )
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ from perdure.dispatch import ActivityDispatcher, ActivitySettings, TurnDispatche
 from perdure.model import events as ev
 from perdure.model.ids import UNTAGGED
 from perdure.model.strictness import STRICT
-from perdure.providers.reading import InstanceInfo
+from perdure.providers.reading import InstanceInfo, InstanceStatus
 from perdure.providers.sqlite import MemoryStore, SqliteProvider
 from perdure.replay.definitions import Activity, OrchestrationDef
 from perdure.replay.registry import Registry
@@ -200,6 +200,12 @@ class Environment:
 
     def wait[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run any coroutine in here to its end, from a test that is not async."""
+        if self._loop.is_running():
+            coroutine.close()
+            raise RuntimeError(
+                "orch.run and orch.wait are for tests that are not async; in this one write "
+                "`run = await orch.start(...)`, `await run.result()`, and `await orch.do(...)`"
+            )
         return self._loop.run(coroutine)
 
     async def do[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -392,9 +398,15 @@ class Environment:
 
     async def _is_anything_to_come(self) -> bool:
         totals = await self._existing().read_totals()
-        if totals.due_turns or totals.leased_activities or totals.timers:
+        unfinished = [info for info, _ in await self._unfinished()]
+        code = self._registry.code()
+        never = sum(  # due for ever: nobody has their code
+            info.status is InstanceStatus.PENDING
+            and not any(info.name == name and info.version in {None, v} for name, v in code)
+            for info in unfinished
+        )
+        if totals.due_turns > never or totals.leased_activities or totals.timers:
             return True
         known = {activity.name for activity in self._registry.activities}
-        unfinished = [info.instance for info, _ in await self._unfinished()]
-        waiting = await self._existing().read_activities(unfinished)
+        waiting = await self._existing().read_activities([each.instance for each in unfinished])
         return any(each.name in known and not each.awaits_limit for each in waiting)

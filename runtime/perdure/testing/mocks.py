@@ -69,6 +69,11 @@ class Mocks:
                 return returns
         elif raises is not None:
             error = raises
+            if not isinstance(error, BaseException | type):
+                raise TypeError(
+                    f"A mock of activity {activity.name!r} cannot raise {error!r}; give raises= an "
+                    "exception or its class"
+                )
 
             def act(**_arguments: object) -> object:
                 raise error
