@@ -70,3 +70,9 @@ def test_what_can_be_registered_is_left_alone(look: Look, text: str) -> None:
 
 def test_every_rule_about_definitions_is_tried() -> None:
     assert {code for code, _ in BAD} == {code for code in RULES if code.startswith("PD2")}
+
+
+def test_all_that_perdure_has_may_be_imported_at_once(look: Look) -> None:
+    other = "from perdure import *\n\n@orchestration\nasync def order() -> None: ...\n"
+    (found,) = look("", files={"other.py": other})
+    assert (found.code, found.line) == ("PD202", 4)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import sys
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -326,8 +327,11 @@ class _Binder(ast.NodeVisitor):
             parts = self._scope.module.split(".")
             keep = len(parts) - node.level + (1 if self._scope.top.is_package else 0)
             base = ".".join([*parts[: max(keep, 0)], *([node.module] if node.module else [])])
-        for alias in node.names:
-            self._name(alias.asname or alias.name, node).qualified = f"{base}.{alias.name}"
+        names: dict[str, str | None] = {a.asname or a.name: a.name for a in node.names}
+        if names.pop("*", None) and base == "perdure":
+            names = dict.fromkeys(sys.modules["perdure"].__all__)  # this very release
+        for name, imported in names.items():
+            self._name(name, node).qualified = f"{base}.{imported or name}"
 
     def visit_Assign(self, node: ast.Assign) -> None:
         """Bind variables."""
