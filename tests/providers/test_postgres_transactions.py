@@ -336,6 +336,7 @@ async def test_a_trigger_of_the_users_may_start(
         "start_orchestration_v1(null, 'n')",
         "start_orchestration_v1(e'a\\nb', 'n')",
         "start_orchestration_v1(repeat('x', 254), 'n')",
+        "start_orchestration_v1('parent::1/0:1', 'n')",
         "start_orchestration_v1('a', '')",
         "start_orchestration_v1('a', 'n', '[1]')",
         "start_orchestration_v1('a', 'n', null)",

@@ -16,6 +16,10 @@ begin
     raise exception 'start_orchestration: % is no name of an orchestration', p_name
       using errcode = 'invalid_parameter_value';
   end if;
+  if strpos(p_instance, '::') > 0 then
+    raise exception 'start_orchestration: instance id % has ''::'', which marks the ids of children',
+      p_instance using errcode = 'invalid_parameter_value';
+  end if;
   if coalesce(jsonb_typeof(p_input), '') <> 'object' then
     raise exception 'start_orchestration: p_input is %, not an object of arguments by name', p_input
       using errcode = 'invalid_parameter_value';
