@@ -18,7 +18,7 @@ from perdure import (
     activity,
     orchestration,
 )
-from perdure.errors import PayloadError
+from perdure.errors import PayloadError, ResultTimeoutError
 from perdure.replay.classes import update
 from perdure.testing import Environment, RunParkedError, StalledError
 
@@ -126,6 +126,12 @@ async def test_what_is_for_plain_tests_is_refused_in_async_ones(orch: Environmen
 
     with pytest.raises(RuntimeError, match=r"await orch\.start"):
         await orch.do(inside())
+
+
+async def test_an_answer_to_what_nobody_asked_is_not_promised(orch: Environment) -> None:
+    run, client = await orch.start(waits), await orch.client()
+    with pytest.raises(ResultTimeoutError, match="if it was asked for"):
+        await orch.do(client.update_result(run.instance_id, "never", timeout=1))
 
 
 async def test_a_result_may_be_waited_for_so_long_only(orch: Environment) -> None:

@@ -173,8 +173,9 @@ class Requests(ClientBase):
             async with asyncio.timeout(seconds):
                 answer = await self._answer_or_end(instance, update_id, what)
         except TimeoutError as error:
+            known = "it is recorded and will be" if name else "if it was asked for, it will be"
             raise ResultTimeoutError(
-                f"{what} was not answered in time; it is recorded and will be: wait for it with "
+                f"{what} was not answered in time; {known}: wait for it with "
                 f"update_result({instance_id!r}, {update_id!r})"
             ) from error
         if answer.failure is not None:
