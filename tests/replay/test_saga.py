@@ -305,8 +305,25 @@ def test_wrong_arguments_are_told_when_they_are_given() -> None:
                 saga.compensate(cancel, 5)  # type: ignore[arg-type]  # wrong on purpose
             with pytest.raises(TypeError, match="lacks the argument 'booking'"):
                 saga.compensate(cancel)  # type: ignore[call-arg]  # wrong on purpose
+            with pytest.raises(TypeError, match="it is called only when needed"):
+                saga.compensate(book("a"))  # type: ignore[arg-type]  # wrong on purpose
 
     assert Script(body).end().outcome is Outcome.COMPLETED
+
+
+def test_a_compensation_that_gives_nothing_to_await_is_told_of() -> None:
+    async def body(ctx: OrchestrationContext) -> None:
+        async with ctx.saga() as saga:
+            saga.compensate(cancel, "a")
+            saga.compensate(str, 5)  # type: ignore[arg-type]  # wrong on purpose
+            raise ValueError
+
+    script = Script(body)
+    failure = script.end().failure
+    assert failure is not None
+    assert "test_saga.py" in failure.message
+    assert "gave nothing to await" in failure.message
+    assert script.calls == ['cancel{"booking":"a"}']
 
 
 def test_a_saga_is_used_in_its_scope() -> None:

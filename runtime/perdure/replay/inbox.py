@@ -215,8 +215,9 @@ def _mismatch(instance: str, waiting: Waiting, record: Record) -> Nondeterminism
 
 
 def _misfit(instance: str, waiting: OperationHandle[Any], error: PayloadError) -> PayloadError:
-    """A recorded result that no longer reads as its type: the code has changed."""
+    """A recorded result that does not read as its type: another code, or a token, gave it."""
     return PayloadError(
         f"instance {instance!r}, operation {waiting.operation}: {error}. The declared type has "
-        "changed since the result was recorded: let it read the old form too"
+        "changed since the result was recorded, or somebody gave another with a completion token: "
+        "let it read that form too"
     )

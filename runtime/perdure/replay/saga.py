@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Self
 
 from perdure.errors import ForbiddenCallError
@@ -62,6 +63,12 @@ class Saga:
             raise ForbiddenCallError(msg)
         if isinstance(undo, Activity | OrchestrationDef):
             undo.encode_arguments(*args, **kwargs)
+        elif not callable(undo):
+            msg = (
+                f"a compensation is an activity, an orchestration or an async function, not "
+                f"{undo!r}; it is called only when needed: saga.compensate(undo, argument)"
+            )
+            raise TypeError(msg)
         self._undos.append((partial(undo, *args, **kwargs), line_of_caller()))
 
     def forget(self) -> None:
@@ -119,7 +126,11 @@ async def _undo(
         if isinstance(task, DurableTask):
             task.line = line  # a call made from here is shown where it was asked for
         try:
-            await undo()
+            found = undo()
+            if not isawaitable(found):
+                errors.append(TypeError(f"the compensation at {line} gave nothing to await"))
+                continue
+            await found
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  the others must run
             errors.append(error)
 
