@@ -69,7 +69,8 @@ class Mocks:
                 return returns
         elif raises is not None:
             error = raises
-            if not isinstance(error, BaseException | type):
+            given: object = raises
+            if not isinstance(given, BaseException | type):
                 raise TypeError(
                     f"A mock of activity {activity.name!r} cannot raise {error!r}; give raises= an "
                     "exception or its class"
