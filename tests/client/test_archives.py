@@ -74,6 +74,8 @@ def lines_of_one() -> list[str]:
         (['{"type":"instance","format":2}'], "format 2; this release reads 1"),
         (['{"type":"instance","format":1}'], "line 1 of the archive: .*instance"),
         ([*lines_of_one(), '{"type":"record","seq":"x"}'], "line 4 of the archive: .*seq"),
+        (lines_of_one()[:-1], "archive of 'a' is not whole"),
+        ([*lines_of_one()[:-1], *lines_of_one()], "archive of 'a' is not whole"),
         ([*lines_of_one(), lines_of_one()[1]], "record 1 of 'a' stands after record 2"),
     ],
 )

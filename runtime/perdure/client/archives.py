@@ -3,7 +3,7 @@
 One record a line, so that a history of any length is written and read piece by piece, and two of
 them can be compared by the usual tools::
 
-    {"type":"instance","format":1,"instance":"order-7","name":"checkout",…}
+    {"type":"instance","format":1,"instance":"order-7",…,"holds":{"keys":1,"records":9}}
     {"type":"key","key":"receipt","value":"{…}","updated_at":"…"}
     {"type":"record","seq":1,"execution":1,"kind":1,"ref":null,"body":"{…}","at":"…"}
 """
@@ -34,7 +34,8 @@ _RECORD = TypeAdapter(Record)
 def write_archive(archive: Archive) -> Iterator[str]:
     """Yield the lines of one instance."""
     info: dict[str, object] = _INFO.dump_python(archive.info, mode="json")
-    yield _line({"type": "instance", "format": FORMAT} | info)
+    counts = {"keys": len(archive.keys), "records": len(archive.records)}
+    yield _line({"type": "instance", "format": FORMAT} | info | {"holds": counts})
     for key in archive.keys:
         yield _line({"type": "key"} | _KEY.dump_python(key, mode="json"))
     for record in archive.records:
@@ -49,9 +50,10 @@ def read_archives(lines: Iterable[str]) -> Iterator[Archive]:
     """Yield the instances of such lines, each once its last line is read.
 
     Raises:
-        PayloadError: a line is damaged, of a later release, or stands where it may not.
+        PayloadError: a line is damaged, of a later release, missing, or stands where it may not.
     """
     info: InstanceInfo | None = None
+    holds: object = None
     keys: list[KeyValue] = []
     records: list[Record] = []
     for number, line in enumerate(lines, 1):
@@ -61,9 +63,10 @@ def read_archives(lines: Iterable[str]) -> Iterator[Archive]:
             match _kind(number, line):
                 case "instance":
                     if info is not None:
-                        yield Archive(info, tuple(records), tuple(keys))
+                        yield _whole(Archive(info, tuple(records), tuple(keys)), holds)
                         keys, records = [], []
                     info = _INFO.validate_json(line)
+                    holds = from_json(line).get("holds")
                 case "key" if info is not None:
                     keys.append(_KEY.validate_json(line))
                 case "record" if info is not None:
@@ -78,7 +81,18 @@ def read_archives(lines: Iterable[str]) -> Iterator[Archive]:
         except ValidationError as error:
             raise PayloadError(f"line {number} of the archive: {first_problem(error)}") from error
     if info is not None:
-        yield Archive(info, tuple(records), tuple(keys))
+        yield _whole(Archive(info, tuple(records), tuple(keys)), holds)
+
+
+def _whole(archive: Archive, holds: object) -> Archive:
+    """Refuse what lost lines on its way: a shorter history is another history."""
+    found = {"keys": len(archive.keys), "records": len(archive.records)}
+    if holds not in (None, found):
+        raise PayloadError(
+            f"the archive of {archive.info.instance!r} is not whole: its first line tells of "
+            f"{holds}, and there are {found}; export it again"
+        )
+    return archive
 
 
 def _kind(number: int, line: str) -> str:

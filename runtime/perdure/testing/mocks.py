@@ -10,7 +10,7 @@ import inspect
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from perdure.replay.definitions import Activity
 
@@ -69,7 +69,7 @@ class Mocks:
                 return returns
         elif raises is not None:
             error = raises
-            given: object = raises
+            given = cast("object", raises)
             if not isinstance(given, BaseException | type):
                 raise TypeError(
                     f"A mock of activity {activity.name!r} cannot raise {error!r}; give raises= an "
