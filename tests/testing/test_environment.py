@@ -260,3 +260,15 @@ shop = orchestration(Shop)
 async def test_activities_that_methods_call_are_found(orch: Environment) -> None:
     run = await orch.start(shop)
     assert await run.update("buy", order="7") == "receipt of 7: 100"
+
+
+@orchestration
+async def reads_itself(ctx: OrchestrationContext) -> list[int | None]:
+    ctx.kv["seen"] = 1
+    first = await ctx.kv_of(ctx.instance_id).get("seen", int)
+    ctx.kv.clear()
+    return [first, await ctx.kv_of(ctx.instance_id).get("seen", int)]
+
+
+def test_a_map_of_its_own_is_read_as_it_is_at_the_end_of_the_turn(orch: Environment) -> None:
+    assert orch.run(reads_itself) == [1, None]

@@ -126,7 +126,8 @@ class Sending(ClientBase):
     async def complete_activity(self, completion_token: str, result: object = None) -> None:
         """Give the result of an activity that its body deferred (`ActivityContext.defer`).
 
-        Giving the same again is harmless.
+        The first answer stays. Giving it again, or another, changes nothing and is no error: the
+        reply to the first may have been lost.
 
         Raises:
             CallerError: It is no completion token, or nobody waits for it any more.

@@ -65,8 +65,18 @@ def _answers(
             commit.instance,
             RecordKind.KEY_READ,
             ref=read.operation,
-            body=found.get((read.instance, read.key), _NULL),
+            body=_written(commit, read) or found.get((read.instance, read.key), _NULL),
             execution=commit.execution,
         )
         for read in wanted
     )
+
+
+def _written(commit: TurnCommit, read: ReadKey) -> JsonText | None:
+    """Return what this very turn makes of the key, if it reads its own instance's map."""
+    if read.instance != commit.instance:
+        return None
+    for write in reversed(commit.keys):
+        if write.key == read.key:
+            return write.value or _NULL
+    return _NULL if commit.clear_keys else None
