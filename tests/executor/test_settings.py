@@ -81,6 +81,15 @@ def test_sessions_are_taken_on_the_terms_that_are_given() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "idle"),
+    [({}, 300), ({"PERDURE_LEASE_SECONDS": "600"}, 1200), ({"PERDURE_LEASE_SECONDS": "60"}, 300)],
+)
+def test_a_long_lease_alone_lets_sessions_last_longer(given: dict[str, str], idle: int) -> None:
+    found = ExecutorSettings.from_env({**LEAST, **given}).activities
+    assert found.sessions_idle.total_seconds() == idle
+
+
 def test_tags_alone_leave_the_untagged_to_others() -> None:
     assert ExecutorSettings.from_env({**LEAST, "PERDURE_TAGS": "gpu"}).activities.tags == ("gpu",)
 

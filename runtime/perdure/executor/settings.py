@@ -132,21 +132,23 @@ class ExecutorSettings:
         Without any tag it takes untagged activities; with tags only if `PERDURE_UNTAGGED` says so.
         """
         default = ActivitySettings()
+        lease = _seconds(env, "PERDURE_LEASE_SECONDS", default.lease, least=1.0)
+        sessions_lease = _seconds(
+            env, "PERDURE_SESSIONS_LEASE_SECONDS", default.sessions_lease, least=1.0
+        )
+        # Who asks for a long lease alone need not know that sessions have to last longer.
+        idle = max(default.sessions_idle, 2 * lease, 2 * sessions_lease)
         activities = ActivitySettings(
             tags=_tags(env),
             slots=_number(env, "PERDURE_SLOTS", default.slots, least=1, most=10_000),
-            lease=_seconds(env, "PERDURE_LEASE_SECONDS", default.lease, least=1.0),
+            lease=lease,
             drain=_seconds(env, "PERDURE_DRAIN_SECONDS", default.drain),
             cancel_grace=_seconds(env, "PERDURE_CANCEL_GRACE_SECONDS", default.cancel_grace),
             sessions_max=_number(
                 env, "PERDURE_SESSIONS_LIMIT", default.sessions_max, least=0, most=100_000
             ),
-            sessions_lease=_seconds(
-                env, "PERDURE_SESSIONS_LEASE_SECONDS", default.sessions_lease, least=1.0
-            ),
-            sessions_idle=_seconds(
-                env, "PERDURE_SESSIONS_IDLE_SECONDS", default.sessions_idle, least=1.0
-            ),
+            sessions_lease=sessions_lease,
+            sessions_idle=_seconds(env, "PERDURE_SESSIONS_IDLE_SECONDS", idle, least=1.0),
         )
         return cls(process=ProcessSettings.from_env(env), activities=activities)
 
