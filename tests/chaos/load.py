@@ -84,9 +84,10 @@ class Load:
         """Runs that somebody waits for."""
 
     async def call(self, caller: int) -> None:
-        """Be one caller: run after run, kind after kind."""
-        for kind in itertools.cycle(KINDS[caller % len(KINDS) :] + KINDS[: caller % len(KINDS)]):
-            if self.finishing:
+        """Be one caller: run after run, kind after kind; one at least, however slow the machine."""
+        first = caller % len(KINDS)
+        for turn, kind in enumerate(itertools.cycle(KINDS[first:] + KINDS[:first])):
+            if self.finishing and turn > 0:
                 return
             plan = _plans(self._dice)[kind]
             instance = f"{kind}-{next(self._numbers)}"
